@@ -1,0 +1,182 @@
+"""The named functions of the table, on `Value`s and on plain numbers, and log-sum-exp over a list."""
+
+import math
+from collections.abc import Iterable
+from typing import overload
+
+from autograd_mini.ops import TABLE
+from autograd_mini.value import Operand, Value, apply
+
+# `make functions` writes what stands between the marks; edit the row in ops.py instead.
+# [[[cog
+# from autograd_mini.ops import TABLE
+# named = [op for op in TABLE.values() if not op.is_operator]
+# cog.outl("__all__ = [")
+# for name in sorted([op.name for op in named] + ["logsumexp"]):
+#     cog.outl(f'    "{name}",')
+# cog.outl("]")
+# for op in named:
+#     parameters = [p.partition("=") for p in op.parameters]
+#     operands = ", ".join(n for n, _, _ in parameters)
+#     body = f'    """{op.doc}"""\n    return apply(TABLE["{op.name}"], {operands})'
+#     if op.arity == 1:
+#         cog.outl(f"\n\ndef {op.name}({operands}: Operand) -> Operand:\n{body}")
+#         continue
+#     (x, _, _), (y, _, default) = parameters
+#     maybe = " = ..." if default else ""
+#     cog.outl("\n")
+#     for x_type, y_type, result in (
+#         ("Value", f"Value | float{maybe}", "Value"),
+#         ("float", "Value", "Value"),
+#         ("float", f"float{maybe}", "float"),
+#     ):
+#         cog.outl(f"@overload\ndef {op.name}({x}: {x_type}, {y}: {y_type}) -> {result}: ...")
+#     default = f" = {default}" if default else ""
+#     cog.outl(f"def {op.name}({x}: Value | float, {y}: Value | float{default}) -> Value | float:\n{body}")
+# ]]]
+__all__ = [
+    "cos",
+    "erf",
+    "erfc",
+    "exp",
+    "expm1",
+    "gelu",
+    "leaky_relu",
+    "log",
+    "log1p",
+    "logsumexp",
+    "maximum",
+    "minimum",
+    "relu",
+    "sigmoid",
+    "sin",
+    "softplus",
+    "sqrt",
+    "tan",
+    "tanh",
+]
+
+
+def exp(x: Operand) -> Operand:
+    """e to the power x; inf beyond 709.78."""
+    return apply(TABLE["exp"], x)
+
+
+def log(x: Operand) -> Operand:
+    """The natural logarithm; log(0) is -inf, of a negative number NaN."""
+    return apply(TABLE["log"], x)
+
+
+def log1p(x: Operand) -> Operand:
+    """log(1 + x), exact for small x."""
+    return apply(TABLE["log1p"], x)
+
+
+def expm1(x: Operand) -> Operand:
+    """exp(x) - 1, exact for small x."""
+    return apply(TABLE["expm1"], x)
+
+
+def sqrt(x: Operand) -> Operand:
+    """The square root; of a negative number NaN; the derivative at 0 is inf."""
+    return apply(TABLE["sqrt"], x)
+
+
+def sin(x: Operand) -> Operand:
+    """The sine of x in radians."""
+    return apply(TABLE["sin"], x)
+
+
+def cos(x: Operand) -> Operand:
+    """The cosine of x in radians."""
+    return apply(TABLE["cos"], x)
+
+
+def tan(x: Operand) -> Operand:
+    """The tangent of x in radians."""
+    return apply(TABLE["tan"], x)
+
+
+def tanh(x: Operand) -> Operand:
+    """The hyperbolic tangent (Gill & Gill, section 2.2)."""
+    return apply(TABLE["tanh"], x)
+
+
+def sigmoid(x: Operand) -> Operand:
+    """The logistic function 1 / (1 + exp(-x)) (Gill & Gill, section 2.2)."""
+    return apply(TABLE["sigmoid"], x)
+
+
+def softplus(x: Operand) -> Operand:
+    """log(1 + exp(x)), without overflow."""
+    return apply(TABLE["softplus"], x)
+
+
+def relu(x: Operand) -> Operand:
+    """x for x >= 0, else 0 (Gill & Gill, section 2.2); the derivative at 0 is 0."""
+    return apply(TABLE["relu"], x)
+
+
+@overload
+def leaky_relu(x: Value, negative_slope: Value | float = ...) -> Value: ...
+@overload
+def leaky_relu(x: float, negative_slope: Value) -> Value: ...
+@overload
+def leaky_relu(x: float, negative_slope: float = ...) -> float: ...
+def leaky_relu(x: Value | float, negative_slope: Value | float = 0.01) -> Value | float:
+    """x for x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
+    return apply(TABLE["leaky_relu"], x, negative_slope)
+
+
+@overload
+def maximum(x: Value, y: Value | float) -> Value: ...
+@overload
+def maximum(x: float, y: Value) -> Value: ...
+@overload
+def maximum(x: float, y: float) -> float: ...
+def maximum(x: Value | float, y: Value | float) -> Value | float:
+    """The larger of x and y; at a tie each gets half of the gradient; NaN where either is NaN."""
+    return apply(TABLE["maximum"], x, y)
+
+
+@overload
+def minimum(x: Value, y: Value | float) -> Value: ...
+@overload
+def minimum(x: float, y: Value) -> Value: ...
+@overload
+def minimum(x: float, y: float) -> float: ...
+def minimum(x: Value | float, y: Value | float) -> Value | float:
+    """The smaller of x and y; at a tie each gets half of the gradient; NaN where either is NaN."""
+    return apply(TABLE["minimum"], x, y)
+
+
+def erf(x: Operand) -> Operand:
+    """The error function."""
+    return apply(TABLE["erf"], x)
+
+
+def erfc(x: Operand) -> Operand:
+    """The complementary error function 1 - erf(x), exact in the right tail."""
+    return apply(TABLE["erfc"], x)
+
+
+def gelu(x: Operand) -> Operand:
+    """x Φ(x), with Φ the normal distribution function, in its exact form (Hendrycks & Gimpel, 2016)."""
+    return apply(TABLE["gelu"], x)
+
+
+# [[[end]]]
+
+
+def logsumexp(values: Iterable[Value | float]) -> Value | float:
+    """log(exp(x1) + exp(x2) + …) without overflow; the gradients are the softmax of the values.
+
+    Raises ValueError if there are no values.
+    """
+    terms = list(values)
+    if not terms:
+        raise ValueError("logsumexp: expected at least one value, got none")
+    largest = max(float(term) for term in terms)
+    shift = largest if math.isfinite(largest) else 0.0
+    total: Value | float = sum(apply(TABLE["exp"], term - shift) for term in terms)
+    return apply(TABLE["log"], total) + shift
