@@ -1,0 +1,457 @@
+"""`Module`, and the networks of the sources, one `Value` a number: `Neuron`, `Layer` and `MLP`."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
+from operator import add, mul
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import autograd_mini
+from autograd_mini import TABLE, Value
+from nn.checks import as_number, describe, plural, positive_int, without_arrays
+
+Activation: TypeAlias = str | Callable[[Value], Value] | None
+"""A function of the table by its name, any function of a `Value`, or None for none (the identity)."""
+
+Inputs: TypeAlias = Iterable[Value | float] | Value | float
+"""One sample: a list, tuple or one-dimensional array; a bare number where there is one input."""
+
+Seed: TypeAlias = int | np.random.Generator | None
+
+Pair: TypeAlias = tuple[ArrayLike, ArrayLike | None]
+"""Given initial values: weights and bias (or biases), None in the place of the latter for bias=False."""
+
+Numbers: TypeAlias = NDArray[np.float64]
+
+
+class Module:
+    """Anything with parameters: a layer, a network, a model of your own.
+
+    Parameters are found by walking the attributes: `Value`s that are leaves, `Module`s, and lists, tuples and dicts
+    of those, however nested. A subclass may override `parameters()` instead, as in micrograd; whatever contains it
+    then takes what it returns.
+    """
+
+    def parameters(self) -> list[Value]:
+        """Every parameter once, in the order of the attributes."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def named_parameters(self) -> Iterator[tuple[str, Value]]:
+        """Every parameter with its dotted path, as in PyTorch: `layers.0.neurons.1.weights.2`."""
+        names: dict[Value, str] = {}
+        _collect_attributes(self, "", names, set())
+        for parameter, name in names.items():
+            yield name, parameter
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to 0."""
+        for parameter in self.parameters():
+            parameter.grad = 0.0
+
+
+def _collect(thing: object, name: str, names: dict[Value, str], visited: set[int]) -> None:
+    """Add the parameters in `thing` to `names`, each under the first name that leads to it."""
+    if isinstance(thing, Value):
+        if thing.op is None:  # a recorded result that a model keeps is no parameter
+            names.setdefault(thing, name)
+    elif isinstance(thing, Module):
+        if type(thing).parameters is Module.parameters:
+            _collect_attributes(thing, f"{name}.", names, visited)
+        elif id(thing) not in visited:
+            _collect_overridden(thing, name, names, visited)
+    elif isinstance(thing, dict):
+        for key, item in thing.items():
+            _collect(item, f"{name}.{key}", names, visited)
+    elif isinstance(thing, (list, tuple)):
+        for place, item in enumerate(thing):
+            _collect(item, f"{name}.{place}", names, visited)
+
+
+def _collect_attributes(module: Module, prefix: str, names: dict[Value, str], visited: set[int]) -> None:
+    if id(module) in visited:  # modules may point at one another
+        return
+    visited.add(id(module))
+    for attribute, item in vars(module).items():
+        _collect(item, f"{prefix}{attribute}", names, visited)
+
+
+def _collect_overridden(module: Module, name: str, names: dict[Value, str], visited: set[int]) -> None:
+    """Take what a subclass's own `parameters()` returns; what its attributes do not show is numbered."""
+    known: dict[Value, str] = {}
+    _collect_attributes(module, f"{name}.", known, visited)
+    for place, parameter in enumerate(module.parameters()):
+        names.setdefault(parameter, known.get(parameter, f"{name}.parameters.{place}"))
+
+
+class Neuron(Module):
+    """One neuron: z = w₁x₁ + w₂x₂ + … + b, and its activation a(z) (Gill & Gill, section 2.1).
+
+    `weights` is the list of n_inputs weights, `bias` a `Value`, or None for bias=False. `activation`, `init` and
+    `seed` are as for `MLP`, with init=(weights, bias) for given values. `layer` and `row` say where the neuron
+    stands in a network, for the labels: w⁰₁₂ is map 0, row 1, input 2.
+
+    Raises ValueError or TypeError that names the argument.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        activation: Activation = "relu",
+        *,
+        bias: bool = True,
+        init: str | Pair | None = None,
+        seed: Seed = None,
+        layer: int = 0,
+        row: int = 1,
+    ) -> None:
+        n_inputs = positive_int(n_inputs, "Neuron: expected n_inputs to be a positive int")
+        activation, function = _find_activation(activation, "Neuron: expected activation")
+        numbers, bias_number = _initial_values("Neuron", init, (n_inputs,), bias, activation, seed)
+        self.weights = [
+            Value(number, label=f"w{_superscript(layer)}{_subscripts(row, column)}")
+            for column, number in enumerate(numbers.tolist(), start=1)
+        ]
+        self.bias = None
+        if bias_number is not None:
+            self.bias = Value(float(bias_number), label=f"b{_superscript(layer)}{_subscripts(row)}")
+        self.activation = activation
+        self._function = function
+        self._pre_activation_label = f"z{_superscript(layer + 1)}{_subscripts(row)}"
+        self._activation_label = f"a{_superscript(layer + 1)}{_subscripts(row)}"
+
+    def __call__(self, inputs: Inputs) -> Value:
+        """The neuron's output, labelled a¹₁; its pre-activation is labelled z¹₁.
+
+        Raises ValueError for another number of inputs than n_inputs, TypeError for what is not a number.
+        """
+        n_inputs = len(self.weights)
+        if not isinstance(inputs, list) or len(inputs) != n_inputs:
+            inputs = _check_inputs("Neuron", inputs, n_inputs)
+        try:
+            z: Value = reduce(add, map(mul, self.weights, inputs))
+        except TypeError:
+            _check_inputs("Neuron", inputs, n_inputs)  # says which input it was
+            raise
+        if self.bias is not None:
+            z = z + self.bias
+        z.label = self._pre_activation_label
+        if self._function is None:
+            return z
+        a = self._function(z)
+        if not isinstance(a, Value):
+            raise TypeError(f"Neuron: expected activation to return a Value, got {describe(a)}")
+        a.label = self._activation_label
+        return a
+
+    @property
+    def w(self) -> list[Value]:
+        """micrograd's name for `weights`."""
+        return self.weights
+
+    @property
+    def b(self) -> Value | None:
+        """micrograd's name for `bias`."""
+        return self.bias
+
+    def __repr__(self) -> str:
+        return f"Neuron({len(self.weights)}, {_settings(self.activation, self.bias is not None)})"
+
+
+class Layer(Module):
+    """A row of neurons on the same inputs: Z = W x + B, A = a(Z), with W of shape (n_outputs, n_inputs).
+
+    The arguments are those of `MLP`, with init=(W, B) for given values; `layer` is the number of the map W, for the
+    labels. Raises ValueError or TypeError that names the argument.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        activation: Activation = "relu",
+        *,
+        bias: bool = True,
+        init: str | Pair | None = None,
+        seed: Seed = None,
+        layer: int = 0,
+    ) -> None:
+        n_inputs = positive_int(n_inputs, "Layer: expected n_inputs to be a positive int")
+        n_outputs = positive_int(n_outputs, "Layer: expected n_outputs to be a positive int")
+        activation, _ = _find_activation(activation, "Layer: expected activation")
+        rows, biases = _initial_values("Layer", init, (n_outputs, n_inputs), bias, activation, seed)
+        self.neurons = [
+            Neuron(
+                n_inputs,
+                activation,
+                bias=bias,
+                init=(rows[place], None if biases is None else biases[place]),
+                layer=layer,
+                row=place + 1,
+            )
+            for place in range(n_outputs)
+        ]
+        self.n_inputs = n_inputs
+        self.activation = activation
+
+    def __call__(self, inputs: Inputs) -> Any:
+        """The output of a single neuron as a `Value`, of several as a list of them, as in micrograd.
+
+        Raises ValueError for another number of inputs than n_inputs, TypeError for what is not a number.
+        """
+        checked = _check_inputs("Layer", inputs, self.n_inputs)
+        outputs = [neuron(checked) for neuron in self.neurons]
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    @property
+    def weights(self) -> list[list[Value]]:
+        """The matrix W as a list of rows, one a neuron: n_outputs rows of n_inputs weights."""
+        return [neuron.weights for neuron in self.neurons]
+
+    @property
+    def biases(self) -> list[Value]:
+        """The vector B, one a neuron; empty for bias=False."""
+        return [neuron.bias for neuron in self.neurons if neuron.bias is not None]
+
+    def __repr__(self) -> str:
+        settings = _settings(self.activation, bool(self.biases))
+        return f"Layer({self.n_inputs}, {len(self.neurons)}, {settings})"
+
+
+class MLP(Module):
+    """A feed-forward network of any depth: Zˡ⁺¹ = WˡAˡ + Bˡ, Aˡ = a(Zˡ), A⁰ = x (Gill & Gill, sections 2.1 and 5.1).
+
+    `MLP(3, [2, 3, 1], activation="sigmoid")` takes 3 inputs through hidden layers of 2 and 3 neurons to 1 output.
+    `layers` are the maps W⁰, B⁰ to Wᴸ⁻¹, Bᴸ⁻¹. Wˡ has a row for each neuron and a column for each input, shape
+    (n_out, n_in): the paper's first example prints its matrices the other way round, but W x needs this one.
+
+    activation, output_activation: of the hidden layers and of the last: "relu", "tanh", "sigmoid", or any other
+    function of the table that one operand is enough for, by name; any function of a `Value`; None for linear.
+    bias: False leaves the biases out.
+    init: "he", "xavier", "uniform" (-1 to 1), "ones" or "zeros", with biases of 0; or [(W⁰, B⁰), (W¹, B¹), …], lists
+    or arrays, with (W, None) for bias=False. None is "he" after relu, leaky_relu, gelu and softplus, else "xavier".
+    seed: an int of 0 or more, or a NumPy generator, makes a run repeat exactly.
+
+    Labels are the paper's: parameters w⁰₁₂ and b⁰₁, forward values z¹₁ and a¹₁, and ŷ (or ŷ₁, ŷ₂, …). Where an
+    index is above 9, a comma parts the subscripts: w⁰₁,₁₂.
+
+    Raises ValueError or TypeError that names the argument.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        sizes: Sequence[int],
+        activation: Activation = "relu",
+        output_activation: Activation = None,
+        *,
+        bias: bool = True,
+        init: str | Sequence[Pair] | None = None,
+        seed: Seed = None,
+    ) -> None:
+        self.n_inputs = positive_int(n_inputs, "MLP: expected n_inputs to be a positive int")
+        self.sizes = _check_sizes(sizes)
+        self.activation, _ = _find_activation(activation, "MLP: expected activation")
+        self.output_activation, _ = _find_activation(output_activation, "MLP: expected output_activation")
+        activations = [self.activation] * (len(self.sizes) - 1) + [self.output_activation]
+        shapes = list(zip(self.sizes, [self.n_inputs, *self.sizes], strict=False))
+        inits = _layer_inits(init, shapes, bias)
+        random = _random_numbers("MLP", seed)
+        self.layers = [
+            Layer(shape[1], shape[0], activations[place], bias=bias, init=inits[place], seed=random, layer=place)
+            for place, shape in enumerate(shapes)
+        ]
+        n_outputs = self.sizes[-1]
+        self._output_labels = ["ŷ"] if n_outputs == 1 else [f"ŷ{_subscripts(row + 1)}" for row in range(n_outputs)]
+
+    def __call__(self, inputs: Inputs) -> Any:
+        """The prediction for one sample: a `Value` where there is one output, else a list of them.
+
+        Plain numbers stay plain: they are constants of the graph, not nodes. A network of one input also takes a
+        bare number. Raises ValueError for another number of inputs than n_inputs, TypeError for what is not a number.
+        """
+        values: Any = _check_inputs("MLP", inputs, self.n_inputs)
+        for layer in self.layers:
+            values = layer(values)
+        for output, label in zip(values if isinstance(values, list) else [values], self._output_labels, strict=False):
+            output.label = label
+        return values
+
+    def __repr__(self) -> str:
+        settings = _settings(self.activation, bool(self.layers[0].biases), self.output_activation)
+        return f"MLP({self.n_inputs}, {self.sizes}, {settings})"
+
+
+# Arguments
+
+
+def _check_inputs(where: str, inputs: Inputs, n_inputs: int) -> list[Value | float]:
+    """A sample as a list of `Value`s and floats."""
+    inputs = without_arrays(inputs)
+    if isinstance(inputs, (Value, float, int)):
+        inputs = [inputs]
+    try:
+        sample = list(inputs)
+    except TypeError:
+        raise TypeError(f"{where}: expected a list of {plural(n_inputs, 'input')}, got {describe(inputs)}") from None
+    if len(sample) != n_inputs:
+        raise ValueError(f"{where}: expected {plural(n_inputs, 'input')}, got {len(sample)}")
+    expected = f"{where}: expected numbers or Values as inputs"
+    return [x if isinstance(x, Value) or x.__class__ is float else as_number(x, expected) for x in sample]
+
+
+def _check_sizes(sizes: Iterable[int]) -> list[int]:
+    expected = "MLP: expected sizes to be a list of positive ints"
+    sizes = without_arrays(sizes)
+    if not isinstance(sizes, (list, tuple)):
+        raise TypeError(f"{expected}, got {describe(sizes)}")
+    if not sizes:
+        raise ValueError(f"{expected}, got an empty one")
+    return [positive_int(size, expected) for size in sizes]
+
+
+# Activations
+
+
+_FUNCTIONS: dict[str, Callable[[Value], Value]] = {
+    name: getattr(Value, name)
+    for name, op in TABLE.items()
+    if not op.is_operator and sum("=" not in parameter for parameter in op.parameters) == 1
+}
+"""The functions of the table that one operand is enough for, by name, as the methods of `Value`."""
+
+_RELU_LIKE = ("relu", "leaky_relu", "gelu", "softplus")
+"""Activations that pass about half of their inputs on, which is what "he" makes up for."""
+
+
+def _find_activation(activation: Activation, expected: str) -> tuple[Activation, Callable[[Value], Value] | None]:
+    """The name of an activation (a function outside the table stands for itself) and the function to call."""
+    if activation is None:
+        return None, None
+    if isinstance(activation, str):
+        if activation not in _FUNCTIONS:
+            raise ValueError(f"{expected} to be one of {', '.join(_FUNCTIONS)}, got {activation!r}")
+        return activation, _FUNCTIONS[activation]
+    if not callable(activation):
+        raise TypeError(f"{expected} to be a name, a function of a Value or None, got {describe(activation)}")
+    for name, method in _FUNCTIONS.items():
+        if activation is method or activation is getattr(autograd_mini, name):
+            return name, method
+    return activation, activation
+
+
+def _settings(activation: Activation, bias: bool, output_activation: Activation = None) -> str:
+    """The part of a repr that says more than the shape."""
+    shown = [f"activation={_name(activation)}"]
+    if output_activation is not None:
+        shown.append(f"output_activation={_name(output_activation)}")
+    if not bias:
+        shown.append("bias=False")
+    return ", ".join(shown)
+
+
+def _name(activation: Activation) -> str:
+    if activation is None or isinstance(activation, str):
+        return str(activation)
+    return getattr(activation, "__name__", type(activation).__name__)
+
+
+# Initial values
+
+_INITS = ("he", "xavier", "uniform", "ones", "zeros")
+
+
+def _initial_values(
+    where: str, init: str | Pair | None, shape: tuple[int, ...], bias: bool, activation: Activation, seed: Seed
+) -> tuple[Numbers, Numbers | None]:
+    """Weights of that shape, and a bias for each row (a shape with one length is a single row)."""
+    if init is not None and not isinstance(init, str):
+        return _given_values(where, "init", init, shape, bias)
+    if init is None:
+        init = "he" if activation in _RELU_LIKE else "xavier"
+    _check_init_name(where, init)
+    return _drawn_weights(init, shape, _random_numbers(where, seed)), np.zeros(shape[:-1]) if bias else None
+
+
+def _drawn_weights(init: str, shape: tuple[int, ...], random: np.random.Generator) -> Numbers:
+    n_inputs, n_outputs = shape[-1], math.prod(shape[:-1])
+    if init == "he":  # He et al., 2015: keeps the variance of a relu network level from layer to layer
+        return random.normal(0.0, math.sqrt(2 / n_inputs), shape)
+    if init == "xavier":  # Glorot & Bengio, 2010, equation 16
+        bound = math.sqrt(6 / (n_inputs + n_outputs))
+        return random.uniform(-bound, bound, shape)
+    if init == "uniform":
+        return random.uniform(-1.0, 1.0, shape)
+    return np.full(shape, 1.0 if init == "ones" else 0.0)
+
+
+def _layer_inits(
+    init: str | Sequence[Pair] | None, shapes: list[tuple[int, int]], bias: bool
+) -> list[str | Pair | None]:
+    """The `init` of each layer, with given values checked here, so that the message names their place."""
+    if init is None or isinstance(init, str):
+        if init is not None:
+            _check_init_name("MLP", init)
+        return [init] * len(shapes)
+    if not isinstance(init, (list, tuple)):
+        raise TypeError(f"MLP: expected init to be a name or a list of pairs (W, B), got {describe(init)}")
+    if len(init) != len(shapes):
+        raise ValueError(f"MLP: expected init to hold {plural(len(shapes), 'pair')} (W, B), got {len(init)}")
+    return [_given_values("MLP", f"init[{i}]", init[i], shape, bias) for i, shape in enumerate(shapes)]
+
+
+def _check_init_name(where: str, init: str) -> None:
+    if init not in _INITS:
+        raise ValueError(f"{where}: expected init to be one of {', '.join(_INITS)} or arrays, got {init!r}")
+
+
+def _given_values(
+    where: str, name: str, pair: object, shape: tuple[int, ...], bias: bool
+) -> tuple[Numbers, Numbers | None]:
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+        raise TypeError(f"{where}: expected {name} to be a pair of weights and bias, got {describe(pair)}")
+    weights, biases = pair
+    numbers = _given_array(where, f"{name}[0]", weights, shape)
+    if bias:
+        return numbers, _given_array(where, f"{name}[1]", biases, shape[:-1])
+    if biases is not None:
+        raise ValueError(f"{where}: expected {name}[1] to be None with bias=False, got {describe(biases)}")
+    return numbers, None
+
+
+def _given_array(where: str, name: str, numbers: ArrayLike | None, shape: tuple[int, ...]) -> Numbers:
+    try:
+        array = np.asarray(numbers)
+    except ValueError:
+        raise ValueError(f"{where}: expected {name} of shape {shape}, got rows of unequal length") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{where}: expected {name} to hold numbers, got {describe(numbers)}")
+    if array.shape != shape:
+        raise ValueError(f"{where}: expected {name} of shape {shape}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{where}: expected {name} to hold finite numbers, got {describe(numbers)}")
+    return array.astype(float)
+
+
+def _random_numbers(where: str, seed: Seed) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{where}: expected seed to be an int of 0 or more, or None, got {describe(seed)}") from None
+
+
+# Labels
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def _superscript(number: int) -> str:
+    return str(number).translate(_SUPERSCRIPTS)
+
+
+def _subscripts(*numbers: int) -> str:
+    separator = "," if max(numbers) > 9 else ""
+    return separator.join(map(str, numbers)).translate(_SUBSCRIPTS)
