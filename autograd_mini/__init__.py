@@ -1,9 +1,27 @@
 """A scalar automatic-differentiation engine: record a computation with `Value`s, then call `backward()`."""
 
 from autograd_mini import functions
+from autograd_mini.check import Coordinate, Report, Verdict, assert_gradients, check_gradients
+from autograd_mini.functional import grad, hessian, jacobian, value_and_grad
 from autograd_mini.functions import *
-from autograd_mini.ops import Op
+from autograd_mini.graph import topological_order
+from autograd_mini.ops import TABLE, Op
 from autograd_mini.value import Value, apply
 
-__all__ = ["Op", "Value", "apply"]
+__all__ = [
+    "TABLE",
+    "Coordinate",
+    "Op",
+    "Report",
+    "Value",
+    "Verdict",
+    "apply",
+    "assert_gradients",
+    "check_gradients",
+    "grad",
+    "hessian",
+    "jacobian",
+    "topological_order",
+    "value_and_grad",
+]
 __all__ += functions.__all__

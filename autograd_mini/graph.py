@@ -159,7 +159,7 @@ def pullback(
 class Replay:
     """A recorded graph as a function of some of its leaves, on any kind of number.
 
-    Replay(root, inputs)(numbers, run, convert) computes root again with `numbers` in place of the inputs. Every
+    Replay(root, inputs)(numbers, run, convert) computes it again with `numbers` in place of the inputs. Every
     other leaf and constant keeps its number, passed through `convert`; run(rule, *operands) applies a row's
     forward rule, as `ops.evaluate` does on floats.
     """
@@ -180,16 +180,45 @@ class Replay:
             )
             place[id(node)] = self._new_cell(None)
             self._steps.append((node._op, operands, place[id(node)]))
-        self._root = place[id(root)]
+        self._places = place
 
     def _new_cell(self, number: float | None) -> int:
         self._cells.append(number)
         return len(self._cells) - 1
 
-    def __call__(self, numbers: Sequence[Any], run: Callable[..., Any], convert: Callable[[float], Any]) -> Any:
-        """Root at these numbers, one for each of the inputs."""
+    def __call__(
+        self, numbers: Sequence[Any], run: Callable[..., Any], convert: Callable[[float], Any]
+    ) -> dict[int, Any]:
+        """Every node at these numbers, one for each of the inputs, by the node's id."""
         cells: list[Any] = [None if number is None else convert(number) for number in self._cells]
         cells[: len(numbers)] = numbers
         for op, operands, result in self._steps:
             cells[result] = run(op.forward, *[cells[operand] for operand in operands])
-        return cells[self._root]
+        return {node: cells[cell] for node, cell in self._places.items()}
+
+
+def differentiate_again(
+    root: Node,
+    leaves: Sequence[Node],
+    *,
+    run: Callable[..., Any],
+    convert: Callable[[float], Any],
+    partial: Callable[[Op, int, Any, list[Any]], Any],
+) -> list[Any]:
+    """Run a recorded graph again, forward and backward, on another kind of number.
+
+    run(rule, *numbers) applies a forward rule; partial(op, i, out, numbers) gives the derivative of an operation
+    by its operand i; convert makes such a number of a float.
+    """
+    values = Replay(root, leaves)([convert(leaf._data) for leaf in leaves], run, convert)
+
+    def partials(node: Node) -> list[Any]:
+        assert node._op is not None  # pullback asks only about operations
+        numbers = [convert(o) if isinstance(o, float) else values[id(o)] for o in node.operands]
+        return [
+            partial(node._op, index, values[id(node)], numbers)
+            for index, operand in enumerate(node.operands)
+            if isinstance(operand, Node)
+        ]
+
+    return pullback(root, leaves, seed=convert(1.0), partials=partials)

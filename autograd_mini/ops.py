@@ -323,7 +323,10 @@ FLOAT = arithmetic(
         **{name: getattr(math, name) for name in ("sin", "cos", "tan", "tanh", "erf", "erfc")},
     }
 )
-"""Rows on Python floats. Fast, but `math` raises where IEEE 754 has an infinity or a NaN: see `evaluate`."""
+"""Rows on Python floats. Fast, but Python raises where IEEE 754 has an infinity or a NaN: see `evaluate`."""
+
+FLOAT_ERRORS = (ArithmeticError, ValueError)
+"""What it raises there."""
 
 NUMPY = arithmetic(
     {
@@ -341,7 +344,7 @@ def evaluate(rule: Rule, *numbers: float) -> float:
     """A rule on floats under IEEE 754: overflow is inf, 1/0 is inf, log(-1) is NaN, and nothing is raised."""
     try:
         result: float = rule(FLOAT, *numbers)
-    except (ArithmeticError, ValueError):
+    except FLOAT_ERRORS:
         with np.errstate(all="ignore"):
             result = float(rule(NUMPY, *map(np.float64, numbers)))
     return result

@@ -8,7 +8,7 @@ import numpy as np
 
 from autograd_mini import graph, ops
 from autograd_mini.graph import NEVER_WALKED, Node
-from autograd_mini.ops import ABS, ADD, DIV, MUL, NEG, POW, SUB, TABLE, Op, arithmetic, evaluate
+from autograd_mini.ops import ABS, ADD, DIV, FLOAT, FLOAT_ERRORS, MUL, NEG, POW, SUB, TABLE, Op, arithmetic, evaluate
 
 Operand = TypeVar("Operand", "Value", float)
 """A `Value` or a plain number: what comes in goes out."""
@@ -424,8 +424,13 @@ def _record(
 
 def _record_one(op: Op, operand: Value) -> Value:
     x = operand._data
-    data = evaluate(op.forward, x)
-    return _record(op, data, operand, None, evaluate(op.partials[0], data, x), 0.0)
+    try:
+        data = op.forward(FLOAT, x)
+        partial = op.partials[0](FLOAT, data, x)
+    except FLOAT_ERRORS:
+        data = evaluate(op.forward, x)
+        partial = evaluate(op.partials[0], data, x)
+    return _record(op, data, operand, None, partial, 0.0)
 
 
 def _record_two(op: Op, left: "Value | float", right: "Value | float") -> Value:

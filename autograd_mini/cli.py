@@ -1,0 +1,78 @@
+"""The command `autograd-mini`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from autograd_mini.check import check_gradients
+from autograd_mini.expression import Expression
+from autograd_mini.value import Value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0 done, 1 a check that did not pass, 2 a mistake in the arguments."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["check"]:
+        # An expression may begin with a minus; behind a space argparse does not take it for an option.
+        words = [f" {word}" if word[0:1] == "-" and word[1:2] not in ("-", "h", "") else word for word in words]
+    chosen = _parser().parse_args(words)
+    try:
+        return int(chosen.run(chosen))
+    except (ValueError, OSError) as mistake:
+        print(f"autograd-mini {chosen.command}: {mistake}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="autograd-mini", description="Scalar automatic differentiation.")
+    parser.add_argument("--version", action="version", version=f"autograd-mini {version('autograd-mini')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    check = commands.add_parser("check", help="check the gradient of an expression against finite differences")
+    check.add_argument("expression", help="such as 'sigmoid(w*x + b)'")
+    check.add_argument("numbers", nargs="*", metavar="name=number", help="a number for each variable, such as w=1")
+    check.add_argument("--tolerance", type=float, default=1e-7, help="largest relative error that passes (1e-7)")
+    check.set_defaults(run=_check)
+
+    example = commands.add_parser("example", help="backpropagation through the worked example, number by number")
+    example.add_argument(
+        "--output", type=Path, default=Path("pictures"), metavar="FOLDER", help="where the pictures go (pictures)"
+    )
+    example.set_defaults(run=_example)
+    return parser
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    expression = Expression(chosen.expression)
+    leaves = {name: Value(number, name) for name, number in map(_assignment, chosen.numbers)}
+    result = expression(**leaves)
+    if not isinstance(result, Value):
+        raise ValueError("expected an expression with at least one variable")
+    report = check_gradients(result, list(leaves.values()), tolerance=chosen.tolerance)
+    print(f"{chosen.expression} = {result.data!r}")
+    print(report)
+    return 0 if report else 1
+
+
+def _assignment(text: str) -> tuple[str, float]:
+    name, equals, number = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise ValueError(f"expected name=number, such as w=1, got {text!r}")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise ValueError(f"expected a number for {name}, got {number!r}") from None
+
+
+def _example(chosen: argparse.Namespace) -> int:
+    # The one place where autograd_mini reaches for nn: the library never does, the command stands on top of both.
+    from nn.worked_example import show
+
+    show(chosen.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

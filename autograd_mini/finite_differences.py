@@ -1,0 +1,133 @@
+"""The derivative of a function of one number from its values alone, with an estimate of its own error.
+
+Central differences at steps that halve, extrapolated to step 0 (Richardson 1911; Ridders 1982, "Accurate
+computation of F'(x) and F'(x) F''(x)"). The same points also tell the slopes on the left and on the right apart,
+so that a kink is reported and not averaged away.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+EPSILON = sys.float_info.epsilon
+
+_COLUMNS = 6
+"""Extrapolations of one row; more only amplify rounding."""
+
+_FLAT_STEPS = 8
+"""Where this many of the largest steps change nothing at all, the function does not depend on x here."""
+
+_STEP_FRACTION = 97 / 128
+"""Steps are this times a power of two: exactly representable, yet no fraction of the usual periods."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A derivative, a bound on its error, and in `obstacle` what stands in the way of there being one, if anything."""
+
+    derivative: float
+    error: float
+    obstacle: str = ""
+
+
+def differentiate(function: Callable[[float], float], x: float, tolerance: float, rounding: float = 0.0) -> Estimate:
+    """Estimate the derivative of function at x, stopping once its relative error is far below the tolerance.
+
+    `rounding` is how far the function's value may be off, where more than the last bits are known to be. Where
+    function raises an ArithmeticError or ValueError it counts as NaN.
+    """
+    probe = _Probe(function, x, rounding)
+    if not math.isfinite(probe.here):
+        return Estimate(math.nan, math.inf, f"the function is {probe.here} here")
+    slope, jump = _Extrapolation(first_power=2), _Extrapolation(first_power=1)
+    is_flat = True
+    steps = list(_steps(x))
+    for count, step in enumerate(steps, start=1):
+        central, second, noise = probe.differences(step)
+        slope.add(central, noise, step)
+        jump.add(second, 2 * noise, step)
+        is_flat = is_flat and central == second == 0.0
+        if is_flat and count == _FLAT_STEPS and probe.differences(step / 256)[0] == 0.0:
+            return Estimate(0.0, 0.0)
+        if slope.error <= 1e-3 * tolerance * abs(slope.best) and jump.error <= tolerance * abs(slope.best):
+            if probe.disagreement(slope.best, step / 256) == 0.0:
+                break
+            # A periodic function can agree with itself at large steps and be wrong.
+            slope, jump = _Extrapolation(first_power=2), _Extrapolation(first_power=1)
+    else:
+        finer = [step for step in steps[::4] if step < slope.best_step / 64]
+        slope.error = max([slope.error, *(probe.disagreement(slope.best, step) for step in finer)])
+    return _conclude(probe, slope, jump)
+
+
+def _conclude(probe: "_Probe", slope: "_Extrapolation", jump: "_Extrapolation") -> Estimate:
+    for side, value in (("above", probe.above), ("below", probe.below)):
+        if not math.isfinite(value):
+            return Estimate(math.nan, math.inf, f"domain edge: the function is {value} just {side}")
+    left, right = slope.best - jump.best / 2, slope.best + jump.best / 2
+    if abs(jump.best) > max(10 * jump.error, 1e-3 * max(abs(left), abs(right)), slope.error):
+        return Estimate(slope.best, slope.error, f"kink: slope {left:.6g} on the left, {right:.6g} on the right")
+    return Estimate(slope.best, slope.error)
+
+
+class _Probe:
+    """The function near x: its differences at a step, and how much of them may be rounding."""
+
+    def __init__(self, function: Callable[[float], float], x: float, rounding: float) -> None:
+        self._function = function
+        self._x = x
+        self._rounding = rounding
+        self.here = self.above = self.below = self._at(x)
+
+    def _at(self, point: float) -> float:
+        try:
+            return float(self._function(point))
+        except (ArithmeticError, ValueError):
+            return math.nan
+
+    def differences(self, step: float) -> tuple[float, float, float]:
+        """The slope by central difference, the slope on the right less that on the left, and the noise in the first."""
+        self.above, self.below = self._at(self._x + step), self._at(self._x - step)
+        noise = max(4 * EPSILON * max(abs(self.here), abs(self.above), abs(self.below)), self._rounding) / step
+        return (self.above - self.below) / (2 * step), (self.above - 2 * self.here + self.below) / step, noise
+
+    def disagreement(self, slope: float, step: float) -> float:
+        """How far the slope seen at a smaller step is from this one, where that is more than rounding and curvature."""
+        central, _, noise = self.differences(step)
+        difference = abs(central - slope)
+        return difference if difference > 16 * noise + 1e-3 * abs(slope) else 0.0
+
+
+def _steps(x: float) -> Iterator[float]:
+    """Steps from about the size of x, or 1, down to the smallest at which x + step is still exact."""
+    largest = math.frexp(max(abs(x), 1.0))[1] - 1
+    smallest = math.frexp(math.ulp(x))[1] + 8 if x else -60
+    for exponent in range(largest, smallest - 1, -1):
+        yield math.ldexp(_STEP_FRACTION, exponent)
+
+
+class _Extrapolation:
+    """Richardson's tableau for numbers whose error falls as step^p, step^(p+2), … while the step halves."""
+
+    def __init__(self, first_power: int) -> None:
+        self._first_power = first_power
+        self._row: list[float] = []
+        self.best = math.nan
+        self.best_step = math.inf
+        self.error = math.inf
+
+    def add(self, number: float, noise: float, step: float) -> None:
+        """Take in the number at the next smaller step; noise is what rounding may have done to it."""
+        if not math.isfinite(number):
+            self._row = []
+            return
+        row = [number]
+        for column, coarser in enumerate(self._row[:_COLUMNS]):
+            finer = row[-1]
+            better = finer + (finer - coarser) / (2.0 ** (self._first_power + 2 * column) - 1)
+            error = max(abs(better - finer), abs(better - coarser)) + noise
+            row.append(better)
+            if error < self.error:
+                self.best, self.error, self.best_step = better, error, step
+        self._row = row

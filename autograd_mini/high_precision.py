@@ -1,0 +1,47 @@
+"""The gradients of a recorded graph at 50 digits, without the partial derivatives that are on trial."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from autograd_mini.graph import Node, differentiate_again
+from autograd_mini.ops import Op, Rule, arithmetic
+
+DIGITS = 50
+
+
+def gradients_at_50_digits(root: Node, leaves: Sequence[Node]) -> list[float] | None:
+    """The derivatives of root by each of the leaves; None where mpmath is not installed.
+
+    The table's partial derivatives are not used: each operation's local derivative is a central difference of its
+    own forward rule, whose error at 50 digits and a step of 1e-20 is far below what a float can show.
+    """
+    try:
+        import mpmath
+    except ImportError:
+        return None
+    functions = ("exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan", "tanh", "erf", "erfc")
+    high_precision = arithmetic(
+        {
+            "where": lambda condition, x, y: x if condition else y,
+            "abs": mpmath.fabs,
+            "pow": mpmath.power,
+            **{name: getattr(mpmath, name) for name in functions},
+        }
+    )
+
+    def run(rule: Rule, *numbers: Any) -> Any:
+        try:
+            result = rule(high_precision, *numbers)
+        except (ArithmeticError, ValueError):
+            return mpmath.nan
+        return mpmath.nan if isinstance(result, mpmath.mpc) else result  # it has left the real numbers
+
+    def partial(op: Op, operand: int, out: Any, numbers: list[Any]) -> Any:
+        step = mpmath.mpf(10) ** -20 * max(1, abs(numbers[operand]))
+        above, below = numbers.copy(), numbers.copy()
+        above[operand] += step
+        below[operand] -= step
+        return (run(op.forward, *above) - run(op.forward, *below)) / (2 * step)
+
+    with mpmath.workdps(DIGITS):
+        return [float(g) for g in differentiate_again(root, leaves, run=run, convert=mpmath.mpf, partial=partial)]

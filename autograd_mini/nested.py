@@ -1,0 +1,34 @@
+"""Nested lists, tuples and arrays of numbers, the shape in which functions take their arguments."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+Numbers = Any
+"""A number, or nested lists, tuples or NumPy arrays of numbers."""
+
+
+def map_numbers(function: Callable[[Any], Any], numbers: Numbers) -> Any:
+    """Apply function to every number, left to right, keeping the shape; arrays become lists."""
+    if isinstance(numbers, np.ndarray):
+        numbers = numbers.tolist()
+    if isinstance(numbers, list):
+        return [map_numbers(function, number) for number in numbers]
+    if isinstance(numbers, tuple):
+        return tuple(map_numbers(function, number) for number in numbers)
+    return function(numbers)
+
+
+def flatten(numbers: Numbers, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every number with its name, such as `W[0][1]`, left to right."""
+    if isinstance(numbers, list | tuple | np.ndarray):
+        for index, number in enumerate(numbers):
+            yield from flatten(number, f"{name}[{index}]")
+    else:
+        yield name, numbers
+
+
+def reshape(flat: Iterator[Any], like: Numbers) -> Any:
+    """The items of flat, in order, in the shape of `like`."""
+    return map_numbers(lambda _: next(flat), like)

@@ -1,0 +1,258 @@
+"""The checker: what it passes, what it fails, what it leaves open (hostile cases 16 to 18), and what it refuses."""
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograd_mini import (
+    TABLE,
+    Op,
+    Report,
+    Value,
+    Verdict,
+    apply,
+    assert_gradients,
+    check_gradients,
+    cos,
+    exp,
+    grad,
+    log,
+    maximum,
+    relu,
+    sin,
+    sqrt,
+)
+from nn import MLP
+
+
+def verdicts(report: Report) -> list[str]:
+    return [coordinate.verdict.value for coordinate in report.coordinates]
+
+
+@pytest.fixture(scope="module")
+def worked_example() -> tuple[Value, list[Value]]:
+    network = MLP(3, [2, 3, 1], activation="sigmoid", init="ones")
+    return network([2.0, 4.0, 3.0]), network.parameters()
+
+
+def test_every_coordinate_of_the_worked_example_passes(worked_example: tuple[Value, list[Value]]) -> None:
+    output, parameters = worked_example
+    report = check_gradients(output, parameters)
+    assert report
+    assert [c.name for c in report.coordinates] == [p.label for p in parameters]
+    assert max(c.relative_error for c in report.coordinates) < 1e-14
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, 1.5, 2.0, 1 + 1e-6])
+@pytest.mark.parametrize("without_mpmath", [False, True])
+def test_case_16_any_one_wrong_gradient_is_caught(
+    worked_example: tuple[Value, list[Value]], factor: float, without_mpmath: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if without_mpmath:
+        monkeypatch.setitem(sys.modules, "mpmath", None)
+    output, parameters = worked_example
+    right = [c.gradient for c in check_gradients(output, parameters).coordinates]
+    for planted in range(0, len(right), 3):
+        claimed = [g * factor if index == planted else g for index, g in enumerate(right)]
+        expected = ["fail" if index == planted else "pass" for index in range(len(right))]
+        assert verdicts(check_gradients(output, parameters, gradient=claimed)) == expected
+
+
+def test_case_17_a_kink_is_neither_a_pass_nor_a_failure() -> None:
+    report = check_gradients(relu, 0.0)
+    assert verdicts(report) == ["inconclusive"]
+    assert report.coordinates[0].reason == "kink: slope 0 on the left, 1 on the right"
+    assert not report
+    assert verdicts(check_gradients(lambda x: x.relu() + x, [0.0])) == ["inconclusive"]
+    assert verdicts(check_gradients(lambda x, y: maximum(x, y), [2.0, 2.0])) == ["inconclusive"] * 2
+
+
+def test_case_17_the_edge_of_a_domain() -> None:
+    assert check_gradients(sqrt, 0.0).coordinates[0].reason == "domain edge: the function is nan just below"
+    assert check_gradients(log, -1.0).coordinates[0].reason == "the function is nan here"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: sin(1e13 * (x * x - 0.1)),  # rounding x * x moves the sine by more than its period
+        lambda x: log((x + 1e15) - 1e15 + 1),  # the function that floats compute is a staircase
+    ],
+)
+def test_case_17_ill_conditioned(function: Callable[[Value], Value]) -> None:
+    assert verdicts(check_gradients(function, [0.3])) == ["inconclusive"]
+
+
+def test_a_fast_oscillation_is_resolved() -> None:
+    assert check_gradients(lambda x: sin(1e9 * (x - 0.1)), [0.75])
+
+
+@pytest.mark.parametrize(
+    ("function", "x"),
+    [(sin, 1e10), (lambda x: 1 / x, 1e-5), (lambda x: x**2 + sin(x), 1e8), (lambda x: log(x), 1e-300)],
+)
+@pytest.mark.parametrize("without_mpmath", [False, True])
+def test_case_18_extreme_arguments_pass(
+    function: Callable[[Any], Any], x: float, without_mpmath: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if without_mpmath:
+        monkeypatch.setitem(sys.modules, "mpmath", None)
+    assert check_gradients(function, x)
+
+
+def test_a_kink_without_effect_passes() -> None:
+    assert check_gradients(lambda x: maximum(x, x), [1.0])
+    assert check_gradients(lambda x: relu(x) ** 2 + x, [0.0])
+    assert check_gradients(lambda x: relu(x), [1e-9])
+
+
+def planted(row: Op, operand: int, wrong: Callable[[Any], Any]) -> Op:
+    """The row with one partial made wrong."""
+    partials = list(row.partials)
+    right = partials[operand]
+    partials[operand] = lambda m, out, *operands: wrong(right(m, out, *operands))
+    return Op(name=f"wrong_{row.name}", forward=row.forward, partials=tuple(partials), doc="", domain=row.domain)
+
+
+def points_of(row: Op) -> list[list[float]]:
+    """Inside the domain, on both sides of every kink: at one of the two each partial is not zero."""
+    return [
+        [low + (high - low) * share for (low, high), share in zip(row.domain, shares, strict=False)]
+        for shares in ((0.83, 0.71), (0.17, 0.89))
+    ]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_every_row_passes_and_every_wrong_rule_is_caught(name: str) -> None:
+    row = TABLE[name]
+    for point in points_of(row):
+        assert check_gradients(lambda *x: apply(row, *x), point), name
+    for operand in range(row.arity):
+        for wrong in (
+            lambda d: 0.0 * d,
+            lambda d: -d,
+            lambda d: 1.5 * d,
+            lambda d: 2.0 * d,
+            lambda d: (1 + 1e-6) * d,
+        ):
+            wrong_row = planted(row, operand, wrong)
+            reports = [check_gradients(lambda *x, op=wrong_row: apply(op, *x), p) for p in points_of(row)]
+            assert Verdict.FAIL in [report.coordinates[operand].verdict for report in reports], (name, operand)
+
+
+def test_swapped_partials_are_caught() -> None:
+    swapped = Op("swapped", TABLE["div"].forward, TABLE["div"].partials[::-1], doc="", domain=TABLE["div"].domain)
+    assert verdicts(check_gradients(lambda x, y: apply(swapped, x, y), [1.3, 0.7])) == ["fail", "fail"]
+
+
+@given(st.floats(-3.0, 3.0), st.floats(0.1, 3.0))
+def test_no_false_alarm_on_smooth_functions(x: float, y: float) -> None:
+    report = check_gradients(lambda x, y: exp(sin(x) * y) / (1 + y * y) + log(y) * cos(x * y), [x, y])
+    assert "fail" not in verdicts(report), str(report)
+
+
+def test_a_gradient_of_ones_own_for_a_function_that_knows_no_values() -> None:
+    def loss(weights: list[float], bias: float) -> float:
+        return float(np.tanh(weights[0] * weights[1] + bias))
+
+    def by_hand(weights: list[float], bias: float) -> tuple[list[float], float]:
+        slope = 1 - np.tanh(weights[0] * weights[1] + bias) ** 2
+        return [slope * weights[1], slope * weights[0]], slope
+
+    report = check_gradients(loss, ([0.3, 0.5], 0.1), gradient=by_hand)
+    assert report
+    assert [c.name for c in report.coordinates] == ["weights[0]", "weights[1]", "bias"]
+    wrong = check_gradients(loss, ([0.3, 0.5], 0.1), gradient=[*by_hand([0.3, 0.5], 0.1)[0], 1.0])
+    assert verdicts(wrong) == ["pass", "pass", "fail"]
+
+
+def test_a_claimed_gradient_of_a_half_recorded_function_is_held_to_the_function() -> None:
+    def product(x: Any) -> Any:
+        return x * math.exp(x)  # math.exp takes a Value for a float, so the graph lacks this path
+
+    right = 2 * math.e
+    assert check_gradients(product, [1.0], gradient=[right])
+    assert check_gradients(product, [1.0], gradient=[right * (1 + 1e-6)]).coordinates[0].verdict is Verdict.FAIL
+    ours = check_gradients(product, [1.0]).coordinates[0]
+    assert ours.verdict is Verdict.FAIL
+    assert ours.reason.startswith("the recorded graph misses a dependence")
+    nothing = check_gradients(lambda x: math.exp(x), [1.0]).coordinates[0]
+    assert nothing.reason.startswith("nothing was recorded")
+
+
+def test_second_derivatives_can_be_checked_too() -> None:
+    assert check_gradients(grad(lambda x: exp(x * x)), 0.7)
+
+
+def test_a_recorded_graph_by_some_of_its_leaves() -> None:
+    a, b = Value(2.0, "a"), Value(3.0)
+    product = a * b + b
+    assert [c.name for c in check_gradients(product).coordinates] == ["a", "leaf 1"]
+    assert [(c.name, c.gradient) for c in check_gradients(product, [b]).coordinates] == [("leaf 0", 3.0)]
+
+
+def test_no_grad_is_touched() -> None:
+    a = Value(2.0)
+    a.grad = 5.0
+    assert check_gradients(a * a)
+    assert a.grad == 5.0
+
+
+def test_the_report_prints_as_a_table() -> None:
+    report = check_gradients(lambda w, b: relu(w) + b, [0.0, 1.0])
+    assert str(report).splitlines() == [
+        "coordinate  gradient  reference  relative error  verdict",
+        "w                  0          —               —  inconclusive: kink: slope 0 on the left, 1 on the right",
+        "b                  1          1         0.0e+00  pass",
+        "1 pass, 1 inconclusive",
+    ]
+
+
+def test_the_form_for_unit_tests() -> None:
+    assert_gradients(sin, 1.0)
+    with pytest.raises(AssertionError, match="gradients not confirmed") as caught:
+        assert_gradients(sin, 1.0, gradient=[0.5])
+    assert "fail" in str(caught.value)
+    with pytest.raises(AssertionError):
+        check_gradients(relu, 0.0).assert_()  # noqa: PT009 (not unittest's)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: check_gradients(3, [1.0]), TypeError, "expected a function or a Value, got int"),  # type: ignore[arg-type]
+        (lambda: check_gradients(sin), TypeError, "expected the list of the function's arguments as inputs"),
+        (lambda: check_gradients(sin, ["a"]), TypeError, "input x: expected a number, got str 'a'"),
+        (lambda: check_gradients(lambda x: [x], [1.0]), TypeError, "result of the function: expected a number"),
+        (lambda: check_gradients(sin, 1.0, gradient=[1.0, 2.0]), ValueError, "expected 1 gradients, got 2"),
+        (lambda: check_gradients(sin, 1.0, gradient=["a"]), TypeError, "gradient[0]: expected a number"),
+        (lambda: check_gradients(sin, 1.0, tolerance=0.0), ValueError, "expected a tolerance between 0 and 1, got 0"),
+        (lambda: check_gradients(Value(1.0) * 2, [Value(1.0) * 2]), TypeError, "expected leaves of the graph"),
+    ],
+)
+def test_mistakes_are_named(call: Callable[[], object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        call()
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_whose_leaves_have_changed_is_refused() -> None:
+    a = Value(2.0)
+    square = a * a
+    a.data = 3.0
+    with pytest.raises(ValueError, match="recorded with other numbers"):
+        check_gradients(square)
+
+
+def test_progress_needs_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_gradients(sin, 1.0, progress=True)
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    with pytest.raises(ImportError, match=r"pip install 'autograd-mini\[progress\]'"):
+        check_gradients(sin, 1.0, progress=True)
