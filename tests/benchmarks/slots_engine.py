@@ -1,0 +1,66 @@
+"""The peer to beat: a `Value` with slots and tuples of children and local gradients, as in Karpathy's microgpt."""
+
+import math
+from typing import Any
+
+
+class Value:
+    """A number with its children and the local gradients by them."""
+
+    __slots__ = ("_children", "_local_grads", "data", "grad")
+
+    def __init__(self, data: float, children: tuple[Any, ...] = (), local_grads: tuple[float, ...] = ()) -> None:
+        self.data = data
+        self.grad = 0.0
+        self._children = children
+        self._local_grads = local_grads
+
+    def __add__(self, other: Any) -> "Value":
+        other = other if isinstance(other, Value) else Value(other)
+        return Value(self.data + other.data, (self, other), (1, 1))
+
+    def __mul__(self, other: Any) -> "Value":
+        other = other if isinstance(other, Value) else Value(other)
+        return Value(self.data * other.data, (self, other), (other.data, self.data))
+
+    def __pow__(self, other: float) -> "Value":
+        return Value(self.data**other, (self,), (other * self.data ** (other - 1),))
+
+    def tanh(self) -> "Value":
+        """The hyperbolic tangent."""
+        t = math.tanh(self.data)
+        return Value(t, (self,), (1 - t * t,))
+
+    def sin(self) -> "Value":
+        """The sine."""
+        return Value(math.sin(self.data), (self,), (math.cos(self.data),))
+
+    def __neg__(self) -> "Value":
+        return self * -1
+
+    def __radd__(self, other: Any) -> "Value":
+        return self + other
+
+    def __sub__(self, other: Any) -> "Value":
+        return self + (-other)
+
+    def __rmul__(self, other: Any) -> "Value":
+        return self * other
+
+    def backward(self) -> None:
+        """Backpropagate, building the order by recursion."""
+        topo: list[Value] = []
+        visited = set()
+
+        def build_topo(v: Value) -> None:
+            if v not in visited:
+                visited.add(v)
+                for child in v._children:
+                    build_topo(child)
+                topo.append(v)
+
+        build_topo(self)
+        self.grad = 1.0
+        for v in reversed(topo):
+            for child, local_grad in zip(v._children, v._local_grads, strict=True):
+                child.grad += local_grad * v.grad
