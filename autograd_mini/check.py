@@ -3,6 +3,7 @@
 import inspect
 import math
 import random
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -306,9 +307,11 @@ class _Judge:
         exact = self._exact[place] if self._exact else None
         slope, uncertainty = differences.derivative, differences.error
         doubt = 10 * uncertainty + self._tolerance * abs(slope)
+        if exact is not None and math.isnan(exact) and math.isnan(gradient):
+            return math.nan, Verdict.INCONCLUSIVE, "domain edge: an operation on the way has no derivative here"
         if exact is not None and abs(exact - slope) <= doubt:
             return exact, *self._against_exact(place, gradient, exact)
-        resolved = uncertainty == 0.0 or uncertainty <= self._tolerance * abs(slope)
+        resolved = uncertainty <= self._tolerance * abs(slope) or gradient == slope
         if not resolved and abs(gradient - slope) <= doubt:
             return slope, Verdict.INCONCLUSIVE, f"the differences are no more precise than {uncertainty:.1e}"
         verdict, reason = _weigh(gradient, slope, self._tolerance)
@@ -322,7 +325,7 @@ class _Judge:
         verdict, reason = _weigh(gradient, exact, self._tolerance)
         if verdict is Verdict.FAIL and self._rounding:
             rounding = self._rounding.of_gradients[place]
-            if abs(gradient - exact) <= 10 * rounding:
+            if abs(gradient - exact) <= 10 * rounding + sys.float_info.min:  # below it, floats have fewer digits
                 return Verdict.INCONCLUSIVE, "ill-conditioned: rounding alone moves the gradient this far"
         return verdict, reason
 

@@ -46,7 +46,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(chosen: argparse.Namespace) -> int:
     expression = Expression(chosen.expression)
-    leaves = {name: Value(number, name) for name, number in map(_assignment, chosen.numbers)}
+    leaves: dict[str, Value] = {}
+    for name, number in map(_assignment, chosen.numbers):
+        if name in leaves:
+            raise ValueError(f"{name} is given twice")
+        leaves[name] = Value(number, name)
     result = expression(**leaves)
     if not isinstance(result, Value):
         raise ValueError("expected an expression with at least one variable")

@@ -49,7 +49,7 @@ def differentiate(function: Callable[[float], float], x: float, tolerance: float
         jump.add(second, 2 * noise, step)
         is_flat = is_flat and central == second == 0.0
         if is_flat and count == _FLAT_STEPS and probe.differences(step / 256)[0] == 0.0:
-            return Estimate(0.0, 0.0)
+            return Estimate(0.0, slope.error)
         if slope.error <= 1e-3 * tolerance * abs(slope.best) and jump.error <= tolerance * abs(slope.best):
             if probe.disagreement(slope.best, step / 256) == 0.0:
                 break
@@ -89,7 +89,8 @@ class _Probe:
     def differences(self, step: float) -> tuple[float, float, float]:
         """The slope by central difference, the slope on the right less that on the left, and the noise in the first."""
         self.above, self.below = self._at(self._x + step), self._at(self._x - step)
-        noise = max(4 * EPSILON * max(abs(self.here), abs(self.above), abs(self.below)), self._rounding) / step
+        size = max(abs(self.here), abs(self.above), abs(self.below), sys.float_info.min)
+        noise = max(4 * EPSILON * size, self._rounding) / step
         return (self.above - self.below) / (2 * step), (self.above - 2 * self.here + self.below) / step, noise
 
     def disagreement(self, slope: float, step: float) -> float:

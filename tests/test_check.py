@@ -186,6 +186,19 @@ def test_a_claimed_gradient_of_a_half_recorded_function_is_held_to_the_function(
     assert nothing.reason.startswith("nothing was recorded")
 
 
+def test_a_gradient_far_below_the_last_bit_of_the_function_is_still_held_to_its_digits() -> None:
+    def almost_constant(x: Value) -> Value:
+        return 1.0 + 1e-200 * x
+
+    assert check_gradients(almost_constant, 2.0)
+    assert verdicts(check_gradients(almost_constant, 2.0, gradient=0.0)) == ["fail"]
+    assert verdicts(check_gradients(almost_constant, 2.0, gradient=1.000001e-200)) == ["fail"]
+
+
+def test_an_input_without_effect_passes_with_gradient_zero() -> None:
+    assert check_gradients(lambda x, y: float(np.exp(x)), [1.0, 2.0], gradient=[math.e, 0.0])
+
+
 def test_second_derivatives_can_be_checked_too() -> None:
     assert check_gradients(grad(lambda x: exp(x * x)), 0.7)
 
