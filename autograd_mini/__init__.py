@@ -2,6 +2,7 @@
 
 from autograd_mini import functions
 from autograd_mini.check import Coordinate, Report, Verdict, assert_gradients, check_gradients
+from autograd_mini.draw import Drawing, RendererNotFound, draw, draw_network
 from autograd_mini.functional import grad, hessian, jacobian, value_and_grad
 from autograd_mini.functions import *
 from autograd_mini.graph import topological_order
@@ -11,13 +12,17 @@ from autograd_mini.value import Value, apply
 __all__ = [
     "TABLE",
     "Coordinate",
+    "Drawing",
     "Op",
+    "RendererNotFound",
     "Report",
     "Value",
     "Verdict",
     "apply",
     "assert_gradients",
     "check_gradients",
+    "draw",
+    "draw_network",
     "grad",
     "hessian",
     "jacobian",

@@ -56,7 +56,7 @@ class Report:
         for c in self.coordinates:
             verdict = c.verdict.value if c.verdict is Verdict.PASS else f"{c.verdict.value}: {c.reason}"
             reference = ("—", "—") if math.isnan(c.reference) else (f"{c.reference:.12g}", f"{c.relative_error:.1e}")
-            rows.append((c.name, f"{c.gradient:.12g}", *reference, verdict))
+            rows.append((c.name, f"{c.gradient + 0.0:.12g}", *reference, verdict))  # + 0.0 prints -0 as 0
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = [
             f"{name:<{widths[0]}}  {gradient:>{widths[1]}}  {reference:>{widths[2]}}  {error:>{widths[3]}}  {verdict}"
