@@ -104,13 +104,13 @@ def walk(root: Node) -> list[Node]:
 
 
 def topological_order(root: Node) -> list[Node]:
-    """Every node that root depends on, each after its operands, leaves where they are first used, root last."""
+    """Every node that root depends on, each after its operands, root last; depth first, left operand first."""
     with lock:
         return walk(root)
 
 
 def leaves(root: Node) -> list[Node]:
-    """The leaves that root depends on, in the order in which they are first used."""
+    """The leaves that root depends on, in topological order."""
     return [node for node in topological_order(root) if node._op is None]
 
 
