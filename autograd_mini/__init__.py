@@ -2,7 +2,9 @@
 
 from autograd_mini import functions
 from autograd_mini.check import Coordinate, Report, Verdict, assert_gradients, check_gradients
-from autograd_mini.draw import Drawing, RendererNotFound, draw, draw_network
+from autograd_mini.draw import draw
+from autograd_mini.draw_network import draw_network
+from autograd_mini.drawing import Drawing, RendererNotFound
 from autograd_mini.functional import grad, hessian, jacobian, value_and_grad
 from autograd_mini.functions import *
 from autograd_mini.graph import topological_order

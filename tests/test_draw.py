@@ -13,18 +13,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import graphviz
 import pytest
 
 import nn
-from autograd_mini.draw import Drawing, RendererNotFound, draw, draw_network
+from autograd_mini import Drawing, RendererNotFound, draw, draw_network, sketch
 from autograd_mini.ops import Op
 from autograd_mini.value import Value, apply
-
-draw_module: Any = sys.modules["autograd_mini.draw"]  # the package has a function of this name
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -166,17 +163,17 @@ def test_a_leaf_alone_is_drawn() -> None:
 
 def test_nan_and_infinities_stand_out() -> None:
     source = draw(Value(-1.0, "x").log() + math.inf).source
-    broken = [line for line in source.splitlines() if draw_module._BROKEN in line]
+    broken = [line for line in source.splitlines() if sketch.BROKEN in line]
     assert len(broken) == 3  # the logarithm, the constant, the sum
     assert sum("NaN" in line for line in broken) == 2
     assert sum("label=inf" in line for line in broken) == 1
-    assert draw_module._BROKEN not in draw(small_graph()).source
+    assert sketch.BROKEN not in draw(small_graph()).source
 
 
 def test_leaves_and_results_differ_in_colour() -> None:
     source = draw(small_graph()).source
-    assert source.count(draw_module._LEAF) == 3
-    assert source.count(draw_module._RESULT) == 2
+    assert source.count(sketch.LEAF) == 3
+    assert source.count(sketch.RESULT) == 2
 
 
 @pytest.mark.parametrize(
@@ -587,7 +584,7 @@ def test_an_operation_or_a_function_as_activation() -> None:
 
 def test_broken_weights_stand_out() -> None:
     source = draw_network(Network([Layer([[math.nan, 1.0]], [math.inf])])).source
-    broken = [line for line in source.splitlines() if draw_module._BROKEN_INK in line]
+    broken = [line for line in source.splitlines() if sketch.BROKEN_INK in line]
     assert len(broken) == 2
 
 
