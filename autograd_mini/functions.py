@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import overload
 
 from autograd_mini.ops import TABLE
-from autograd_mini.value import Operand, Value, apply
+from autograd_mini.value import Operand, Value, apply, to_float
 
 # `make functions` writes what stands between the marks; edit the row in ops.py instead.
 # [[[cog
@@ -171,12 +171,13 @@ def gelu(x: Operand) -> Operand:
 def logsumexp(values: Iterable[Value | float]) -> Value | float:
     """log(exp(x1) + exp(x2) + …) without overflow; the gradients are the softmax of the values.
 
-    Raises ValueError if there are no values.
+    Raises ValueError if there are no values, TypeError for what is not a number.
     """
-    terms = list(values)
+    terms = [value if isinstance(value, Value) else to_float(value, "logsumexp") for value in values]
     if not terms:
         raise ValueError("logsumexp: expected at least one value, got none")
-    largest = max(float(term) for term in terms)
-    shift = largest if math.isfinite(largest) else 0.0
-    total: Value | float = sum(apply(TABLE["exp"], term - shift) for term in terms)
-    return apply(TABLE["log"], total) + shift
+    largest = terms.pop(max(range(len(terms)), key=lambda place: float(terms[place])))
+    shift = float(largest) if math.isfinite(float(largest)) else 0.0
+    # The largest term is exp(0) = 1, so that its part goes into log1p, which keeps the digits of the others.
+    others: Value | float = sum(apply(TABLE["exp"], term - shift) for term in terms)
+    return apply(TABLE["log1p"], others + apply(TABLE["expm1"], largest - shift)) + shift

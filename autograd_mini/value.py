@@ -360,7 +360,7 @@ class Value(Node):
             return _restore, (fields, self._left, self._right), attributes
         # The pickler gets every ancestor first, operands before results, so that it never goes deeper than one.
         ancestors = graph.topological_order(self)[:-1]
-        announced = _Announced(ancestors)
+        announced = _Announced(ancestors, _pickling.announced)
         _pickling.announced = weakref.ref(announced)
         return _restore_after, (ancestors, announced, fields, self._left, self._right), attributes
 
@@ -400,11 +400,12 @@ class _Announced:
     before that, nothing else holds it, and the weak reference to it dies.
     """
 
-    def __init__(self, nodes: Iterable[Node] = ()) -> None:
+    def __init__(self, nodes: Iterable[Node] = (), outer: "Callable[[], _Announced | None]" = lambda: None) -> None:
         self.nodes = set(map(id, nodes))
+        self.outer = outer  # whose pickling this one interrupts, where an attribute of a node holds a graph
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self.nodes.clear()
+        _pickling.announced = self.outer
         return _Announced, ()
 
 
