@@ -1,15 +1,11 @@
 """`Value`: a number that records what is done to it, and `backward()`, which fills in the gradients."""
 
-import copy
-import threading
-import weakref
-from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar, TypeVar, cast, overload
 
 import numpy as np
 
-from autograd_mini import graph, ops
+from autograd_mini import copies, graph, ops
 from autograd_mini.graph import Node
 from autograd_mini.ops import ABS, ADD, DIV, FLOAT, FLOAT_ERRORS, MUL, NEG, POW, SUB, TABLE, Op, arithmetic, evaluate
 
@@ -333,104 +329,26 @@ class Value(Node):
 
     # [[[end]]]
 
-    # Copies and pickles hold the whole graph, however deep: neither may recurse along it.
+    # Copies and pickles hold the whole graph, however deep.
 
     def __copy__(self) -> "Value":
-        copied = _restore(_fields(self), self._left, self._right)
-        _attributes(copied).update(_attributes(self))
-        return copied
+        return cast(Value, copies.shallow(self))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Value":
-        new = []
-        for node in cast(list[Value], graph.topological_order(self)):
-            if id(node) not in memo:
-                left = None if node._left is None else memo[id(node._left)]
-                right = None if node._right is None else memo[id(node._right)]
-                memo[id(node)] = _restore(_fields(node), left, right)
-                new.append(node)
-        for node in new:  # now that every node has its copy: attributes may lead back to one
-            _attributes(memo[id(node)]).update(copy.deepcopy(_attributes(node), memo))
-        copied: Value = memo[id(self)]
-        return copied
+        return cast(Value, copies.deep(self, memo))
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
-        fields, attributes = _fields(self), _attributes(self) or None
-        announced = _pickling.announced()
-        if self._op is None or (announced is not None and id(self) in announced.nodes):
-            return _restore, (fields, self._left, self._right), attributes
-        # The pickler gets every ancestor first, operands before results, so that it never goes deeper than one.
-        ancestors = graph.topological_order(self)[:-1]
-        announced = _Announced(ancestors, _pickling.announced)
-        _pickling.announced = weakref.ref(announced)
-        return _restore_after, (ancestors, announced, fields, self._left, self._right), attributes
+        return copies.reduce(self)
 
-
-_Fields = tuple[type["Value"], str, float, float, Op | None, float, float]
-
-
-def _fields(node: Value) -> _Fields:
-    """What a copy of a node needs besides its operands and the attributes of a subclass."""
-    partials = (node._left_partial, node._right_partial)
-    return type(node), node.label, node._data, node._grad, node._op, *partials
-
-
-def _attributes(node: Value) -> dict[str, Any]:
-    """What a subclass has added; empty for a `Value`."""
-    return getattr(node, "__dict__", {})
-
-
-def _restore(fields: _Fields, left: Node | None, right: Node | None) -> Value:
-    kind, label, data, grad, op, left_partial, right_partial = fields
-    node = _record(op, data, left, right, left_partial, right_partial, kind)
-    node._grad = grad
-    node.label = label
-    return node
-
-
-def _restore_after(
-    ancestors: list[Value], announced: object, fields: _Fields, left: Node | None, right: Node | None
-) -> Value:
-    return _restore(fields, left, right)
-
-
-class _Announced:
-    """The nodes, by id, that a pickler has been given ahead of the one that depends on them.
-
-    It stands behind them in the pickle: when the pickler reaches it, all have been written. If the pickling fails
-    before that, nothing else holds it, and the weak reference to it dies.
-    """
-
-    def __init__(self, nodes: Iterable[Node] = (), outer: "Callable[[], _Announced | None]" = lambda: None) -> None:
-        self.nodes = set(map(id, nodes))
-        self.outer = outer  # whose pickling this one interrupts, where an attribute of a node holds a graph
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        _pickling.announced = self.outer
-        return _Announced, ()
-
-
-class _Pickling(threading.local):
-    """What this thread's pickler has been given last."""
-
-    announced: Callable[[], _Announced | None] = staticmethod(lambda: None)
-
-
-_pickling = _Pickling()
 
 _blank = Value.__new__
 """A node without `__init__`, whose fields the caller sets: a third cheaper than a constructor with eight arguments."""
 
 
 def _record(
-    op: Op | None,
-    data: float,
-    left: Node | None,
-    right: Node | None,
-    left_partial: float,
-    right_partial: float,
-    kind: type[Value] = Value,
+    op: Op, data: float, left: Value | None, right: Value | None, left_partial: float, right_partial: float
 ) -> Value:
-    node = kind.__new__(kind)
+    node = _blank(Value)
     node._data = data
     node._grad = 0.0
     node._op = op

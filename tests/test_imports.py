@@ -17,7 +17,7 @@ import autograd_mini
 ROOT = Path(__file__).parent.parent
 
 ENGINE = {"ops", "graph", "value", "functions"}
-BELOW_VALUE = {"ops", "graph"}
+BELOW_VALUE = {"ops", "graph", "copies"}
 HELPERS = {"nested", "finite_differences", "high_precision"}
 PAPER = {"drawing", "sketch"}
 PICTURES = {"draw", "draw_network"}
@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
     "autograd_mini": {
         "ops": set(),
         "graph": {"ops"},
+        "copies": {"ops", "graph"},
         "value": BELOW_VALUE,
         "functions": {"ops", "value"},
         **dict.fromkeys(HELPERS, BELOW_VALUE),
