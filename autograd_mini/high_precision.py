@@ -1,15 +1,67 @@
 """The gradients of a recorded graph at 50 digits, without the partial derivatives that are on trial."""
 
 from collections.abc import Sequence
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 from autograd_mini.graph import Node, differentiate_again
-from autograd_mini.ops import Op, Rule, arithmetic
+from autograd_mini.ops import FLOAT_ERRORS, Op, Rule, arithmetic
 
 DIGITS = 50
 
 DIGITS_IN_TAILS = 400
 """Enough for the difference of two numbers near 1 whose derivative is the smallest float there is."""
+
+
+def mpmath_arithmetic(context: Any) -> SimpleNamespace:
+    """The rows' arithmetic on the numbers of an mpmath context."""
+    functions = ("exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan", "tanh", "erf", "erfc")
+    return arithmetic(
+        {
+            "where": lambda condition, x, y: x if condition else y,
+            "abs": abs,
+            "pow": context.power,
+            **{name: getattr(context, name) for name in functions},
+        }
+    )
+
+
+class _Numbers:
+    """The rows on numbers of so many digits."""
+
+    def __init__(self, digits: int) -> None:
+        import mpmath
+
+        context = mpmath.mp.clone()  # ours alone: the precision of mpmath's own numbers is its user's affair
+        context.dps = digits
+        self.number = context.mpf
+        self._arithmetic = mpmath_arithmetic(context)
+        self._nan = context.nan
+        self._complex = context.mpc
+
+    @staticmethod
+    @cache
+    def of(digits: int) -> "_Numbers":
+        """Made once: it takes a millisecond."""
+        return _Numbers(digits)
+
+    def run(self, rule: Rule, *numbers: Any) -> Any:
+        """A rule on these numbers; NaN where it leaves the real ones."""
+        try:
+            result = rule(self._arithmetic, *numbers)
+        except FLOAT_ERRORS:
+            return self._nan
+        return self._nan if isinstance(result, self._complex) else result
+
+    def difference(self, op: Op, operand: int, numbers: list[Any]) -> tuple[Any, Any]:
+        """How far the result rises from a step below to a step above one operand, and that step."""
+        above = [self.number(number) for number in numbers]
+        below = above.copy()
+        step = self.number(10) ** -20 * max(1, abs(above[operand]))
+        above[operand] += step
+        below[operand] -= step
+        return self.run(op.forward, *above) - self.run(op.forward, *below), step
 
 
 def gradients_at_50_digits(root: Node, leaves: Sequence[Node]) -> list[float] | None:
@@ -19,49 +71,24 @@ def gradients_at_50_digits(root: Node, leaves: Sequence[Node]) -> list[float] | 
     own forward rule, whose error at 50 digits and a step of 1e-20 is far below what a float can show.
     """
     try:
-        import mpmath
+        usual, in_tails = _Numbers.of(DIGITS), _Numbers.of(DIGITS_IN_TAILS)
     except ImportError:
         return None
-    functions = ("exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan", "tanh", "erf", "erfc")
-    high_precision = arithmetic(
-        {
-            "where": lambda condition, x, y: x if condition else y,
-            "abs": mpmath.fabs,
-            "pow": mpmath.power,
-            **{name: getattr(mpmath, name) for name in functions},
-        }
-    )
-
-    def run(rule: Rule, *numbers: Any) -> Any:
-        try:
-            result = rule(high_precision, *numbers)
-        except (ArithmeticError, ValueError):
-            return mpmath.nan
-        return mpmath.nan if isinstance(result, mpmath.mpc) else result  # it has left the real numbers
-
-    def difference(op: Op, operand: int, numbers: list[Any], step: Any) -> Any:
-        above, below = numbers.copy(), numbers.copy()
-        above[operand] += step
-        below[operand] -= step
-        return run(op.forward, *above) - run(op.forward, *below)
 
     def partial(op: Op, operand: int, out: Any, numbers: list[Any]) -> Any:
-        step = mpmath.mpf(10) ** -20 * max(1, abs(numbers[operand]))
-        rise = difference(op, operand, numbers, step)
-        if abs(rise) < abs(out) * mpmath.mpf(10) ** (20 - DIGITS):  # a tail so flat that its digits have cancelled
-            with mpmath.workdps(DIGITS_IN_TAILS):
-                rise = difference(op, operand, numbers, step)
-        return rise / (2 * step)
+        rise, step = usual.difference(op, operand, numbers)
+        if abs(rise) < abs(out) * usual.number(10) ** (20 - DIGITS):  # a tail so flat that its digits have cancelled
+            rise, step = in_tails.difference(op, operand, numbers)
+        return usual.number(rise / (2 * step))
 
     def size(op: Op, operand: int, out: Any, numbers: list[Any]) -> Any:
         return abs(partial(op, operand, out, numbers))
 
-    with mpmath.workdps(DIGITS):
-        gradients, sizes = (
-            differentiate_again(root, leaves, run=run, convert=mpmath.mpf, partial=rule) for rule in (partial, size)
-        )
-        # Terms that cancel, as in x / x, leave their last digits; a true zero is told by the size of the terms.
-        return [
-            0.0 if abs(gradient) < terms * mpmath.mpf(10) ** (25 - DIGITS) else float(gradient)
-            for gradient, terms in zip(gradients, sizes, strict=True)
-        ]
+    gradients, sizes = (
+        differentiate_again(root, leaves, run=usual.run, convert=usual.number, partial=rule) for rule in (partial, size)
+    )
+    # Terms that cancel, as in x / x, leave their last digits; a true zero is told by the size of the terms.
+    return [
+        0.0 if abs(gradient) < terms * usual.number(10) ** (25 - DIGITS) else float(gradient)
+        for gradient, terms in zip(gradients, sizes, strict=True)
+    ]

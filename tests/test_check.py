@@ -22,6 +22,7 @@ from autograd_mini import (
     cos,
     exp,
     grad,
+    high_precision,
     log,
     maximum,
     relu,
@@ -33,6 +34,13 @@ from nn import MLP
 
 def verdicts(report: Report) -> list[str]:
     return [coordinate.verdict.value for coordinate in report.coordinates]
+
+
+def forget_mpmath(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where it is not installed."""
+    monkeypatch.setitem(sys.modules, "mpmath", None)
+    monkeypatch.setattr(high_precision._Numbers, "of", high_precision._Numbers)
+    assert high_precision.gradients_at_50_digits(Value(1.0), []) is None
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +63,7 @@ def test_case_16_any_one_wrong_gradient_is_caught(
     worked_example: tuple[Value, list[Value]], factor: float, without_mpmath: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if without_mpmath:
-        monkeypatch.setitem(sys.modules, "mpmath", None)
+        forget_mpmath(monkeypatch)
     output, parameters = worked_example
     right = [c.gradient for c in check_gradients(output, parameters).coordinates]
     for planted in range(0, len(right), 3):
@@ -102,7 +110,7 @@ def test_case_18_extreme_arguments_pass(
     function: Callable[[Any], Any], x: float, without_mpmath: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if without_mpmath:
-        monkeypatch.setitem(sys.modules, "mpmath", None)
+        forget_mpmath(monkeypatch)
     assert check_gradients(function, x)
 
 

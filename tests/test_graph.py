@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from autograd_mini.graph import Node, Replay, differentiate_again, leaves, pullback, topological_order
-from autograd_mini.ops import Op, arithmetic, evaluate, row
+from autograd_mini.high_precision import mpmath_arithmetic
+from autograd_mini.ops import Op, evaluate, row
 from autograd_mini.value import VALUE, Value, apply
 
 # Random graphs, and their derivatives as sums over paths
@@ -228,15 +229,7 @@ def test_pullback_with_partials_that_are_recorded_gives_second_derivatives() -> 
 PRECISE = mpmath.mp.clone()
 PRECISE.dps = 50
 
-MPMATH = arithmetic(
-    {
-        "where": lambda condition, x, y: x if condition else y,
-        "abs": abs,
-        "pow": PRECISE.power,
-        **{name: getattr(PRECISE, name) for name in ("exp", "log", "log1p", "expm1", "sqrt")},
-        **{name: getattr(PRECISE, name) for name in ("sin", "cos", "tan", "tanh", "erf", "erfc")},
-    }
-)
+MPMATH = mpmath_arithmetic(PRECISE)
 
 
 def run_precisely(rule: Callable[..., Any], *operands: Any) -> Any:

@@ -21,21 +21,14 @@ from hypothesis import strategies as st
 
 from autograd_mini import ops
 from autograd_mini.graph import Node, pullback
+from autograd_mini.high_precision import mpmath_arithmetic
 from autograd_mini.ops import FLOAT, NUMPY, TABLE, Op, arithmetic, evaluate, row
 from autograd_mini.value import VALUE, Value, apply
 
 PRECISE = mpmath.mp.clone()
 PRECISE.dps = 50
 
-MPMATH = arithmetic(
-    {
-        "where": lambda condition, x, y: x if condition else y,
-        "abs": abs,
-        "pow": PRECISE.power,
-        **{name: getattr(PRECISE, name) for name in ("exp", "log", "log1p", "expm1", "sqrt")},
-        **{name: getattr(PRECISE, name) for name in ("sin", "cos", "tan", "tanh", "erf", "erfc")},
-    }
-)
+MPMATH = mpmath_arithmetic(PRECISE)
 
 # Formulas from the textbooks, on purpose not written as the rows write them.
 FORMULAS: dict[str, Callable[..., Any]] = {
