@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 EPSILON = sys.float_info.epsilon
 
@@ -24,8 +25,13 @@ _STEP_FRACTION = 97 / 128
 
 @dataclass(frozen=True)
 class Estimate:
-    """A derivative, a bound on its error, and in `obstacle` what stands in the way of there being one, if anything."""
+    """A derivative, a bound on its error, and in `obstacle` what stands in the way of there being one, if anything.
 
+    NaN without an obstacle: no two steps agreed.
+    """
+
+    here: float
+    """The function's own value at the point."""
     derivative: float
     error: float
     obstacle: str = ""
@@ -35,11 +41,11 @@ def differentiate(function: Callable[[float], float], x: float, tolerance: float
     """Estimate the derivative of function at x, stopping once its relative error is far below the tolerance.
 
     `rounding` is how far the function's value may be off, where more than the last bits are known to be. Where
-    function raises an ArithmeticError or ValueError it counts as NaN.
+    function raises an ArithmeticError or ValueError, or gives a complex number, it counts as NaN.
     """
     probe = _Probe(function, x, rounding)
     if not math.isfinite(probe.here):
-        return Estimate(math.nan, math.inf, f"the function is {probe.here} here")
+        return Estimate(probe.here, math.nan, math.inf, f"the function is {probe.here} here")
     slope, jump = _Extrapolation(first_power=2), _Extrapolation(first_power=1)
     is_flat = True
     steps = list(_steps(x))
@@ -49,8 +55,8 @@ def differentiate(function: Callable[[float], float], x: float, tolerance: float
         jump.add(second, 2 * noise, step)
         is_flat = is_flat and central == second == 0.0
         if is_flat and count == _FLAT_STEPS and probe.differences(step / 256)[0] == 0.0:
-            return Estimate(0.0, slope.error)
-        if slope.error <= 1e-3 * tolerance * abs(slope.best) and jump.error <= tolerance * abs(slope.best):
+            return Estimate(probe.here, 0.0, slope.error)
+        if slope.error <= 1e-2 * tolerance * abs(slope.best) and jump.error <= tolerance * abs(slope.best):
             if probe.disagreement(slope.best, step / 256) == 0.0:
                 break
             # A periodic function can agree with itself at large steps and be wrong.
@@ -64,17 +70,21 @@ def differentiate(function: Callable[[float], float], x: float, tolerance: float
 def _conclude(probe: "_Probe", slope: "_Extrapolation", jump: "_Extrapolation") -> Estimate:
     for side, value in (("above", probe.above), ("below", probe.below)):
         if not math.isfinite(value):
-            return Estimate(math.nan, math.inf, f"domain edge: the function is {value} just {side}")
+            return Estimate(probe.here, math.nan, math.inf, f"domain edge: the function is {value} just {side}")
+    if math.isnan(slope.best) or math.isnan(jump.best):
+        return Estimate(probe.here, math.nan, math.inf)
     left, right = slope.best - jump.best / 2, slope.best + jump.best / 2
-    if abs(jump.best) > max(10 * jump.error, 1e-3 * max(abs(left), abs(right)), slope.error):
-        return Estimate(slope.best, slope.error, f"kink: slope {left:.6g} on the left, {right:.6g} on the right")
-    return Estimate(slope.best, slope.error)
+    if abs(jump.best) > max(10 * jump.error, 1e-6 * max(abs(left), abs(right)), slope.error):
+        return Estimate(
+            probe.here, slope.best, slope.error, f"kink: slope {left:.6g} on the left, {right:.6g} on the right"
+        )
+    return Estimate(probe.here, slope.best, slope.error)
 
 
 class _Probe:
     """The function near x: its differences at a step, and how much of them may be rounding."""
 
-    def __init__(self, function: Callable[[float], float], x: float, rounding: float) -> None:
+    def __init__(self, function: Callable[[float], Any], x: float, rounding: float) -> None:
         self._function = function
         self._x = x
         self._rounding = rounding
@@ -82,9 +92,10 @@ class _Probe:
 
     def _at(self, point: float) -> float:
         try:
-            return float(self._function(point))
+            number = self._function(point)
         except (ArithmeticError, ValueError):
             return math.nan
+        return math.nan if isinstance(number, complex) else float(number)
 
     def differences(self, step: float) -> tuple[float, float, float]:
         """The slope by central difference, the slope on the right less that on the left, and the noise in the first."""

@@ -16,8 +16,8 @@ _depth: ContextVar[int] = ContextVar("depth", default=0)
 def grad(function: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """The gradient of a function that returns one number, as a function of the same arguments.
 
-    argnums says by which arguments, counted from 0; an array among them reaches the function as lists. The
-    gradient has the shape of that argument, or is a tuple of such where argnums is one. Numbers in give floats out;
+    argnums says by which arguments, counted from 0. The gradient has the shape of that argument, or is a tuple of
+    such where argnums is one; an array reaches the function as an array of `Value`s. Numbers in give floats out;
     at a `Value`, or inside another derivative, the gradient is made of `Value`s and can be differentiated again. No
     `grad` of any `Value` is touched.
 
@@ -86,10 +86,14 @@ class _Call:
         lifted = list(arguments)
         positions = argnums if isinstance(argnums, tuple) else (argnums,)
         for position in positions:
-            if not isinstance(position, int) or not -len(lifted) <= position < len(lifted):
-                raise ValueError(f"{name}: argnums expected a position among {len(lifted)} argument(s), got {position}")
+            if not isinstance(position, int):
+                raise TypeError(f"{name}: expected argnums to be an int or a tuple of ints, got {argnums!r}")
+            if not -len(lifted) <= position < len(lifted):
+                raise ValueError(
+                    f"{name}: expected argnums below {len(lifted)}, the number of arguments, got {position}"
+                )
             lifted[position] = map_numbers(partial(self._lift, position), lifted[position])
-        self._shapes = [lifted[position] for position in positions]
+        self._shapes = [arguments[position] for position in positions]  # not ours: the function may change its own
         with _inside():
             self.result = map_numbers(self._check_result, function(*lifted, **options))
 

@@ -58,14 +58,14 @@ class _Numbers:
         """How far the result rises from a step below to a step above one operand, and that step."""
         above = [self.number(number) for number in numbers]
         below = above.copy()
-        step = self.number(10) ** -20 * max(1, abs(above[operand]))
+        step = self.number(10) ** -20 * (abs(above[operand]) or 1)
         above[operand] += step
         below[operand] -= step
         return self.run(op.forward, *above) - self.run(op.forward, *below), step
 
 
 def gradients_at_50_digits(root: Node, leaves: Sequence[Node]) -> list[float] | None:
-    """The derivatives of root by each of the leaves; None where mpmath is not installed.
+    """The derivatives of root by each of the leaves; None where mpmath is not installed, or a row cannot run on it.
 
     The table's partial derivatives are not used: each operation's local derivative is a central difference of its
     own forward rule, whose error at 50 digits and a step of 1e-20 is far below what a float can show.
@@ -84,9 +84,13 @@ def gradients_at_50_digits(root: Node, leaves: Sequence[Node]) -> list[float] | 
     def size(op: Op, operand: int, out: Any, numbers: list[Any]) -> Any:
         return abs(partial(op, operand, out, numbers))
 
-    gradients, sizes = (
-        differentiate_again(root, leaves, run=usual.run, convert=usual.number, partial=rule) for rule in (partial, size)
-    )
+    try:
+        gradients, sizes = (
+            differentiate_again(root, leaves, run=usual.run, convert=usual.number, partial=rule)
+            for rule in (partial, size)
+        )
+    except (TypeError, AttributeError):  # a row of one's own, written for other numbers
+        return None
     # Terms that cancel, as in x / x, leave their last digits; a true zero is told by the size of the terms.
     return [
         0.0 if abs(gradient) < terms * usual.number(10) ** (25 - DIGITS) else float(gradient)

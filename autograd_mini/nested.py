@@ -10,14 +10,26 @@ Numbers = Any
 
 
 def map_numbers(function: Callable[[Any], Any], numbers: Numbers) -> Any:
-    """Apply function to every number, left to right, keeping the shape; arrays become lists."""
+    """Apply function to every number, left to right, keeping the shape: lists, tuples and arrays stay what they are."""
     if isinstance(numbers, np.ndarray):
-        numbers = numbers.tolist()
+        return _array([function(number) for number in numbers.ravel().tolist()], numbers.shape)
     if isinstance(numbers, list):
         return [map_numbers(function, number) for number in numbers]
     if isinstance(numbers, tuple):
         return tuple(map_numbers(function, number) for number in numbers)
     return function(numbers)
+
+
+def _array(items: list[Any], shape: tuple[int, ...]) -> Any:
+    """Floats, or arrays of them, as one array of floats; anything else, `Value`s above all, as an array of objects."""
+    if all(isinstance(item, float) for item in items):
+        return np.array(items, dtype=float).reshape(shape)
+    if all(isinstance(item, np.ndarray) and item.dtype == float for item in items):
+        return np.stack(items).reshape(shape + items[0].shape)
+    array = np.empty(len(items), dtype=object)
+    for place, item in enumerate(items):
+        array[place] = item
+    return array.reshape(shape)
 
 
 def flatten(numbers: Numbers, name: str = "") -> Iterator[tuple[str, Any]]:

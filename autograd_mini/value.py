@@ -364,8 +364,8 @@ def _record(
 def _record_one(op: Op, operand: Value) -> Value:
     x = operand._data
     try:
-        data = op.forward(FLOAT, x)
-        partial = op.partials[0](FLOAT, data, x)
+        data = float(op.forward(FLOAT, x))  # a row of one's own may return a NumPy number
+        partial = float(op.partials[0](FLOAT, data, x))
     except FLOAT_ERRORS:
         data = evaluate(op.forward, x)
         partial = evaluate(op.partials[0], data, x)

@@ -114,6 +114,100 @@ def test_case_18_extreme_arguments_pass(
     assert check_gradients(function, x)
 
 
+@pytest.mark.parametrize(
+    ("function", "x"),
+    [
+        (sin, 2.5e10),
+        (lambda x: log(1 - x), 1 - 1e-10),
+        (lambda x: sqrt(x - 1), 1 + 1e-10),
+        (lambda x: abs(x - 1), 1 + 1e-12),
+        (lambda x: 1 / x, 1e-18),
+        (lambda x: 1 / x, 1e-30),
+        (lambda x: x**-2, 1e-18),
+        (lambda x: x + 1e-8 * sin(1e8 * x), 1.0),
+        (lambda x: cos(x * x), 12345.0),
+    ],
+)
+def test_where_the_differences_fail_the_50_digits_decide(function: Callable[[Any], Any], x: float) -> None:
+    report = check_gradients(function, x)
+    assert report, str(report)
+    wrong = check_gradients(function, x, gradient=report.coordinates[0].gradient * 1.0001)
+    assert verdicts(wrong) == ["fail"], str(wrong)
+
+
+def test_case_13_powers_near_and_at_the_edge_of_their_domain() -> None:
+    assert check_gradients(lambda x: x**0.5, 0.5)
+    assert check_gradients(lambda x: x**1.5, 1e-3)
+    for function, point in (
+        (lambda x: x**x, [-2.0]),
+        (lambda x: x ** (1 / 3), [-8.0]),
+        (lambda x: 1 / x, [0.0]),
+        (lambda x: x**200, [1e10]),
+        (lambda x: math.log(x), [-1.0]),
+    ):
+        assert verdicts(check_gradients(function, point)) == ["inconclusive"]
+
+
+@pytest.mark.parametrize("weight", [0.0009, 5e-4, 1e-6])
+def test_case_17_a_weak_kink_among_much_that_is_smooth(weight: float) -> None:
+    assert verdicts(check_gradients(lambda x: relu(x) * weight + x, 0.0)) == ["inconclusive"]
+    assert verdicts(check_gradients(lambda x: abs(x) * weight + x, 0.0)) == ["inconclusive"]
+
+
+def test_a_kink_excuses_no_other_coordinate() -> None:
+    report = check_gradients(lambda x, y: relu(x) + y * y, [0.0, 2.0], gradient=[0.0, 4.001])
+    assert verdicts(report) == ["inconclusive", "fail"]
+
+
+def test_an_overflow_is_named() -> None:
+    report = check_gradients(lambda x: exp(x) / exp(x), 800.0)
+    assert report.coordinates[0].reason == "the function is nan here"
+
+
+def test_arrays_stay_arrays() -> None:
+    point = np.array([1.0, 2.0])
+    assert check_gradients(lambda x: float((x**2).sum()), [point], gradient=lambda x: [2 * x])
+    assert check_gradients(lambda x: np.exp(x).sum(), point)
+    assert [c.name for c in check_gradients(lambda w: (w @ w).sum(), np.eye(2)).coordinates] == [
+        "w[0][0]",
+        "w[0][1]",
+        "w[1][0]",
+        "w[1][1]",
+    ]
+
+
+def test_functions_that_cannot_bear_values() -> None:
+    def touchy(x: Any) -> Any:
+        if isinstance(x, Value):
+            raise RuntimeError("what is this?")
+        return x.real**2
+
+    assert check_gradients(touchy, 3.0, gradient=6.0)
+
+
+def test_a_row_of_ones_own_that_knows_no_50_digits() -> None:
+    sinh = Op("sinh", lambda m, x: np.sinh(x), (lambda m, out, x: np.cosh(x),), doc="")
+    assert check_gradients(lambda x: apply(sinh, x), 0.5)
+    assert check_gradients(lambda x: apply(sinh, x), 0.5, gradient=1.0).coordinates[0].verdict is Verdict.FAIL
+
+
+def test_values_as_inputs_give_their_numbers() -> None:
+    assert check_gradients(sin, [Value(1.0)])
+
+
+def test_leaves_outside_the_graph_are_no_pass() -> None:
+    a, b = Value(2.0, "a"), Value(3.0, "b")
+    report = check_gradients(a * a, [a, b, a])
+    assert [(c.name, c.verdict.value, c.reason) for c in report.coordinates] == [
+        ("a", "pass", ""),
+        ("b", "inconclusive", "not in the graph"),
+    ]
+    assert check_gradients(a * a, a)
+    for leaves in ([], [b]):
+        with pytest.raises(ValueError, match="expected at least one leaf of the graph"):
+            check_gradients(a * a, leaves)
+
+
 def test_a_kink_without_effect_passes() -> None:
     assert check_gradients(lambda x: maximum(x, x), [1.0])
     assert check_gradients(lambda x: relu(x) ** 2 + x, [0.0])
@@ -253,6 +347,10 @@ def test_the_form_for_unit_tests() -> None:
         (lambda: check_gradients(lambda x: [x], [1.0]), TypeError, "result of the function: expected a number"),
         (lambda: check_gradients(sin, 1.0, gradient=[1.0, 2.0]), ValueError, "expected 1 gradients, got 2"),
         (lambda: check_gradients(sin, 1.0, gradient=["a"]), TypeError, "gradient[0]: expected a number"),
+        (lambda: check_gradients(lambda: 1.0, []), ValueError, "expected at least one number among the inputs"),
+        (lambda: check_gradients(lambda v: v[0], [1.0, 2.0]), TypeError, "so one list is [[1.0, 2.0]]"),
+        (lambda: check_gradients(sin, 1.0, tolerance="a"), TypeError, "tolerance: expected a number, got str 'a'"),  # type: ignore[arg-type]
+        (lambda: check_gradients(lambda x: x.nonsense, [1.0]), AttributeError, "'Value' object has no attribute"),
         (lambda: check_gradients(sin, 1.0, tolerance=0.0), ValueError, "expected a tolerance between 0 and 1, got 0"),
         (lambda: check_gradients(Value(1.0) * 2, [Value(1.0) * 2]), TypeError, "expected leaves of the graph"),
     ],

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 ENGINE = {"ops", "graph", "value", "functions"}
 BELOW_VALUE = {"ops", "graph", "copies"}
-HELPERS = {"nested", "finite_differences", "high_precision"}
+HELPERS = {"nested", "finite_differences", "high_precision", "rounding", "subject"}
 PAPER = {"drawing", "sketch"}
 PICTURES = {"draw", "draw_network"}
 READERS = {"functional", "check", "anomaly", "expression", "walkthrough", "compiled"}
@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "value": BELOW_VALUE,
         "functions": {"ops", "value"},
         **dict.fromkeys(HELPERS, BELOW_VALUE),
+        "subject": ENGINE | {"nested"},
         "drawing": set(),
         "sketch": {"drawing"},
         **dict.fromkeys(PICTURES, ENGINE | HELPERS | PAPER),
