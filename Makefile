@@ -21,7 +21,7 @@ bench: .venv/installed-bench  ## speed and memory beside other engines
 	$(BIN)/python tests/benchmarks/engine_speed.py
 
 functions: .venv/installed-dev  ## write the named functions and methods again from the table in ops.py
-	$(BIN)/cog -I . -r $(GENERATED)
+	$(BIN)/cog -r $(GENERATED)
 	$(BIN)/ruff format $(GENERATED)
 
 .venv/bin/python:

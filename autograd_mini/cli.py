@@ -1,6 +1,8 @@
 """The command `autograd-mini`."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -18,8 +20,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # An expression may begin with a minus; behind a space argparse does not take it for an option.
         words = [f" {word}" if word[0:1] == "-" and word[1:2] not in ("-", "h", "") else word for word in words]
     chosen = _parser().parse_args(words)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no σ gets a question mark
     try:
-        return int(chosen.run(chosen))
+        status = int(chosen.run(chosen))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever reads has read enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as mistake:
         print(f"autograd-mini {chosen.command}: {mistake}", file=sys.stderr)
         return 2

@@ -42,7 +42,7 @@ def reduce(node: Node) -> tuple[Any, ...]:
     """
     fields, attributes = _fields(node), _attributes(node) or None
     announced = _pickling.announced()
-    if node._op is None or (announced is not None and id(node) in announced.nodes):
+    if node._row is None or (announced is not None and id(node) in announced.nodes):
         return _restore, (fields, node._left, node._right), attributes
     ancestors = topological_order(node)[:-1]
     announced = _Announced(ancestors, _pickling.announced)
@@ -78,7 +78,7 @@ _pickling = _Pickling()
 def _fields(node: Node) -> _Fields:
     """What a copy of a node needs besides its operands and the attributes of a subclass."""
     partials = (node._left_partial, node._right_partial)
-    return type(node), node.label, node._data, node._grad, node._op, *partials
+    return type(node), node.label, node._data, node._grad, node._row, *partials
 
 
 def _attributes(node: Node) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _restore(fields: _Fields, left: Node | None, right: Node | None) -> Node:
     node = kind.__new__(kind)
     node._data = data
     node._grad = grad
-    node._op = op
+    node._row = op
     node._left = left
     node._right = right
     node._left_partial = left_partial

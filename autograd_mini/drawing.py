@@ -48,10 +48,12 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
     def save_picture(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture (.svg, .png, .pdf) or its DOT text (.dot, .gv) as the path's suffix says; gives the path.
 
-        The file is written whole or not at all. Raises ValueError for another suffix, RendererNotFound if nothing
-        that is installed can make this format.
+        The file is written whole or not at all. Raises ValueError for another suffix, FileNotFoundError without the
+        folder, RendererNotFound if nothing that is installed can make this format.
         """
         target = Path(path)
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"save_picture: there is no folder {os.fspath(target.parent)!r}")
         format = target.suffix[1:].lower()
         if format in _SOURCE_FORMATS:
             _write_whole(target, self.source.encode())

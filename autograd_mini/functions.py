@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from typing import overload
 
 from autograd_mini.ops import TABLE
-from autograd_mini.value import Operand, Value, apply, to_float
+from autograd_mini.value import Value, apply, to_float
 
 # `make functions` writes what stands between the marks; edit the row in ops.py instead.
 # [[[cog
-# from autograd_mini.ops import TABLE
+# import runpy  # not from the package, which may not import while this is being written
+# TABLE = runpy.run_path("autograd_mini/ops.py")["TABLE"]
 # named = [op for op in TABLE.values() if not op.is_operator]
 # cog.outl("__all__ = [")
 # for name in sorted([op.name for op in named] + ["logsumexp"]):
@@ -20,7 +21,9 @@ from autograd_mini.value import Operand, Value, apply, to_float
 #     operands = ", ".join(n for n, _, _ in parameters)
 #     body = f'    """{op.doc}"""\n    return apply(TABLE["{op.name}"], {operands})'
 #     if op.arity == 1:
-#         cog.outl(f"\n\ndef {op.name}({operands}: Operand) -> Operand:\n{body}")
+#         cog.outl(f"\n\n@overload\ndef {op.name}({operands}: Value) -> Value: ...")
+#         cog.outl(f"@overload\ndef {op.name}({operands}: float) -> float: ...")
+#         cog.outl(f"def {op.name}({operands}: Value | float) -> Value | float:\n{body}")
 #         continue
 #     (x, _, _), (y, _, default) = parameters
 #     maybe = " = ..." if default else ""
@@ -57,62 +60,110 @@ __all__ = [
 ]
 
 
-def exp(x: Operand) -> Operand:
+@overload
+def exp(x: Value) -> Value: ...
+@overload
+def exp(x: float) -> float: ...
+def exp(x: Value | float) -> Value | float:
     """e to the power x; inf beyond 709.78."""
     return apply(TABLE["exp"], x)
 
 
-def log(x: Operand) -> Operand:
+@overload
+def log(x: Value) -> Value: ...
+@overload
+def log(x: float) -> float: ...
+def log(x: Value | float) -> Value | float:
     """The natural logarithm; log(0) is -inf, of a negative number NaN."""
     return apply(TABLE["log"], x)
 
 
-def log1p(x: Operand) -> Operand:
+@overload
+def log1p(x: Value) -> Value: ...
+@overload
+def log1p(x: float) -> float: ...
+def log1p(x: Value | float) -> Value | float:
     """log(1 + x), exact for small x."""
     return apply(TABLE["log1p"], x)
 
 
-def expm1(x: Operand) -> Operand:
+@overload
+def expm1(x: Value) -> Value: ...
+@overload
+def expm1(x: float) -> float: ...
+def expm1(x: Value | float) -> Value | float:
     """exp(x) - 1, exact for small x."""
     return apply(TABLE["expm1"], x)
 
 
-def sqrt(x: Operand) -> Operand:
+@overload
+def sqrt(x: Value) -> Value: ...
+@overload
+def sqrt(x: float) -> float: ...
+def sqrt(x: Value | float) -> Value | float:
     """The square root; of a negative number NaN; the derivative at 0 is inf."""
     return apply(TABLE["sqrt"], x)
 
 
-def sin(x: Operand) -> Operand:
+@overload
+def sin(x: Value) -> Value: ...
+@overload
+def sin(x: float) -> float: ...
+def sin(x: Value | float) -> Value | float:
     """The sine of x in radians."""
     return apply(TABLE["sin"], x)
 
 
-def cos(x: Operand) -> Operand:
+@overload
+def cos(x: Value) -> Value: ...
+@overload
+def cos(x: float) -> float: ...
+def cos(x: Value | float) -> Value | float:
     """The cosine of x in radians."""
     return apply(TABLE["cos"], x)
 
 
-def tan(x: Operand) -> Operand:
+@overload
+def tan(x: Value) -> Value: ...
+@overload
+def tan(x: float) -> float: ...
+def tan(x: Value | float) -> Value | float:
     """The tangent of x in radians."""
     return apply(TABLE["tan"], x)
 
 
-def tanh(x: Operand) -> Operand:
+@overload
+def tanh(x: Value) -> Value: ...
+@overload
+def tanh(x: float) -> float: ...
+def tanh(x: Value | float) -> Value | float:
     """The hyperbolic tangent (Gill & Gill, section 2.2)."""
     return apply(TABLE["tanh"], x)
 
 
-def sigmoid(x: Operand) -> Operand:
+@overload
+def sigmoid(x: Value) -> Value: ...
+@overload
+def sigmoid(x: float) -> float: ...
+def sigmoid(x: Value | float) -> Value | float:
     """The logistic function 1 / (1 + exp(-x)) (Gill & Gill, section 2.2)."""
     return apply(TABLE["sigmoid"], x)
 
 
-def softplus(x: Operand) -> Operand:
+@overload
+def softplus(x: Value) -> Value: ...
+@overload
+def softplus(x: float) -> float: ...
+def softplus(x: Value | float) -> Value | float:
     """log(1 + exp(x)), without overflow."""
     return apply(TABLE["softplus"], x)
 
 
-def relu(x: Operand) -> Operand:
+@overload
+def relu(x: Value) -> Value: ...
+@overload
+def relu(x: float) -> float: ...
+def relu(x: Value | float) -> Value | float:
     """x for x >= 0, else 0 (Gill & Gill, section 2.2); the derivative at 0 is 0."""
     return apply(TABLE["relu"], x)
 
@@ -150,17 +201,29 @@ def minimum(x: Value | float, y: Value | float) -> Value | float:
     return apply(TABLE["minimum"], x, y)
 
 
-def erf(x: Operand) -> Operand:
+@overload
+def erf(x: Value) -> Value: ...
+@overload
+def erf(x: float) -> float: ...
+def erf(x: Value | float) -> Value | float:
     """The error function."""
     return apply(TABLE["erf"], x)
 
 
-def erfc(x: Operand) -> Operand:
+@overload
+def erfc(x: Value) -> Value: ...
+@overload
+def erfc(x: float) -> float: ...
+def erfc(x: Value | float) -> Value | float:
     """The complementary error function 1 - erf(x), exact in the right tail."""
     return apply(TABLE["erfc"], x)
 
 
-def gelu(x: Operand) -> Operand:
+@overload
+def gelu(x: Value) -> Value: ...
+@overload
+def gelu(x: float) -> float: ...
+def gelu(x: Value | float) -> Value | float:
     """x Φ(x), with Φ the normal distribution function, in its exact form (Hendrycks & Gimpel, 2016)."""
     return apply(TABLE["gelu"], x)
 
@@ -168,11 +231,17 @@ def gelu(x: Operand) -> Operand:
 # [[[end]]]
 
 
+@overload
+def logsumexp(values: Iterable[Value]) -> Value: ...
+@overload
+def logsumexp(values: Iterable[Value | float]) -> Value | float: ...
 def logsumexp(values: Iterable[Value | float]) -> Value | float:
     """log(exp(x1) + exp(x2) + …) without overflow; the gradients are the softmax of the values.
 
     Raises ValueError if there are no values, TypeError for what is not a number.
     """
+    if not isinstance(values, Iterable):
+        raise TypeError(f"logsumexp: expected a list of values, got {type(values).__name__}")
     terms = [value if isinstance(value, Value) else to_float(value, "logsumexp") for value in values]
     if not terms:
         raise ValueError("logsumexp: expected at least one value, got none")

@@ -20,11 +20,11 @@ class Node:
     for Python's garbage collector to visit, and those visits are most of what recording costs.
     """
 
-    __slots__ = ("_data", "_grad", "_left", "_left_partial", "_mark", "_op", "_right", "_right_partial", "label")
+    __slots__ = ("_data", "_grad", "_left", "_left_partial", "_mark", "_right", "_right_partial", "_row", "label")
 
     _data: float
     _grad: float
-    _op: Op | None
+    _row: Op | None
     _left: "Node | None"
     _right: "Node | None"
     _left_partial: float
@@ -35,15 +35,15 @@ class Node:
     @property
     def op(self) -> Op | None:
         """The row of the table that made this number; None for a leaf."""
-        return self._op
+        return self._row
 
     @property
     def operands(self) -> tuple["Node | float", ...]:
         """What the operation was applied to, left to right: nodes, and plain floats for constants."""
-        if self._op is None:
+        if self._row is None:
             return ()
         left = self._left_partial if self._left is None else self._left
-        if self._op.arity == 1:
+        if self._row.arity == 1:
             return (left,)
         return left, self._right_partial if self._right is None else self._right
 
@@ -111,7 +111,7 @@ def topological_order(root: Node) -> list[Node]:
 
 def leaves(root: Node) -> list[Node]:
     """The leaves that root depends on, in topological order."""
-    return [node for node in topological_order(root) if node._op is None]
+    return [node for node in topological_order(root) if node._row is None]
 
 
 def pullback(
@@ -130,7 +130,7 @@ def pullback(
     while order:
         node = order.pop()
         upstream = adjoints.get(id(node)) if id(node) in wanted else adjoints.pop(id(node), None)
-        if upstream is None or node._op is None:
+        if upstream is None or node._row is None:
             continue
         for operand, local in zip(node.operand_nodes(), partials(node) if partials else node.partials, strict=True):
             contribution = upstream * local
@@ -154,7 +154,7 @@ class Replay:
         for node in topological_order(root):
             if id(node) in place:
                 continue
-            if node._op is None:
+            if node._row is None:
                 place[id(node)] = self._new_cell(node._data)
                 continue
             operands = tuple(
@@ -162,7 +162,7 @@ class Replay:
                 for operand in node.operands
             )
             place[id(node)] = self._new_cell(None)
-            self._steps.append((node._op, operands, place[id(node)]))
+            self._steps.append((node._row, operands, place[id(node)]))
         self._places = place
 
     def _new_cell(self, number: float | None) -> int:
@@ -196,10 +196,10 @@ def differentiate_again(
     values = Replay(root, leaves)([convert(leaf._data) for leaf in leaves], run, convert)
 
     def partials(node: Node) -> list[Any]:
-        assert node._op is not None  # pullback asks only about operations
+        assert node._row is not None  # pullback asks only about operations
         numbers = [convert(o) if isinstance(o, float) else values[id(o)] for o in node.operands]
         return [
-            partial(node._op, index, values[id(node)], numbers)
+            partial(node._row, index, values[id(node)], numbers)
             for index, operand in enumerate(node.operands)
             if isinstance(operand, Node)
         ]

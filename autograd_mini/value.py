@@ -1,7 +1,7 @@
 """`Value`: a number that records what is done to it, and `backward()`, which fills in the gradients."""
 
 from functools import partial
-from typing import Any, ClassVar, TypeVar, cast, overload
+from typing import Any, ClassVar, cast, overload
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from autograd_mini import copies, graph, ops
 from autograd_mini.graph import Node
 from autograd_mini.ops import ABS, ADD, DIV, FLOAT, FLOAT_ERRORS, MUL, NEG, POW, SUB, TABLE, Op, arithmetic, evaluate
 
-Operand = TypeVar("Operand", "Value", float)
-"""A `Value` or a plain number: what comes in goes out."""
+Number = float | np.floating[Any] | np.integer[Any] | np.bool_
+"""A Python or NumPy number."""
 
 
 _NUMBER_TYPES = (float, int, np.floating, np.integer, np.bool_)
@@ -50,12 +50,12 @@ class Value(Node):
     __array_ufunc__: ClassVar[None] = None
     """Makes NumPy hand `number * value` to `Value` instead of building an array of objects."""
 
-    def __init__(self, data: float, label: str = "") -> None:
+    def __init__(self, data: Number, label: str = "") -> None:
         if not isinstance(label, str):
             raise TypeError(f"Value: expected a text as label, got {type(label).__name__} {_shorten(label)}")
         self._data = to_float(data, "Value")
         self._grad = 0.0
-        self._op = None
+        self._row = None
         self._left = None
         self._right = None
         self._left_partial = 0.0
@@ -89,6 +89,16 @@ class Value(Node):
         """The operands that are `Value`s, left to right; one used twice stands there twice. Empty for a leaf."""
         return cast(tuple[Value, ...], self.operand_nodes())
 
+    # micrograd's names, for code such as the `draw_dot` of its notebooks.
+
+    @property
+    def _prev(self) -> set["Value"]:
+        return set(self.parents)
+
+    @property
+    def _op(self) -> str:
+        return self._row.symbol if self._row else ""
+
     def backward(self) -> None:
         """Fill in `grad` of everything this number was computed from, by the chain rule, results first.
 
@@ -101,7 +111,7 @@ class Value(Node):
             # exactly, whatever the rounding of the sums.
             held = []
             for node in order:
-                if node._op is None:
+                if node._row is None:
                     held.append((node, node._grad))
                 node._grad = 0.0
             self._grad = 1.0
@@ -137,7 +147,7 @@ class Value(Node):
         node = _blank(Value)
         node._data = self._data + number
         node._grad = 0.0
-        node._op = ADD
+        node._row = ADD
         node._left = self
         node._right = right
         node._left_partial = 1.0
@@ -161,7 +171,7 @@ class Value(Node):
         node = _blank(Value)
         node._data = self._data * number
         node._grad = 0.0
-        node._op = MUL
+        node._row = MUL
         node._left = self
         node._right = right
         node._left_partial = number
@@ -237,13 +247,14 @@ class Value(Node):
         return format(self._data, specification) if specification else repr(self)
 
     def __repr__(self) -> str:
-        made_by = f", op={self._op.name}" if self._op else ""
+        made_by = f", op={self._row.name}" if self._row else ""
         label = f", label={self.label!r}" if self.label else ""
         return f"Value(data={self._data!r}, grad={self._grad!r}{made_by}{label})"
 
     # The named functions of the table as methods. `make functions` writes them; edit the row in ops.py instead.
     # [[[cog
-    # from autograd_mini.ops import TABLE
+    # import runpy  # not from the package, which may not import while this is being written
+    # TABLE = runpy.run_path("autograd_mini/ops.py")["TABLE"]
     # for op in TABLE.values():
     #     if op.is_operator:
     #         continue
@@ -351,7 +362,7 @@ def _record(
     node = _blank(Value)
     node._data = data
     node._grad = 0.0
-    node._op = op
+    node._row = op
     node._left = left
     node._right = right
     node._left_partial = left_partial

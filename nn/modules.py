@@ -30,9 +30,9 @@ Numbers: TypeAlias = NDArray[np.float64]
 class Module:
     """Anything with parameters: a layer, a network, a model of your own.
 
-    Parameters are found by walking the attributes: `Value`s that are leaves, `Module`s, and lists, tuples and dicts
-    of those, however nested. A subclass may override `parameters()` instead, as in micrograd; whatever contains it
-    then takes what it returns.
+    Parameters are found by walking the attributes: `Value`s that are leaves, `Module`s, and lists, tuples, dicts and
+    arrays of those, however nested. A recorded result is none: write `Value(0.1 * x)`, not `Value(x) * 0.1`. A
+    subclass may override `parameters()` instead, as in micrograd; whatever contains it then takes what it returns.
     """
 
     def parameters(self) -> list[Value]:
@@ -65,7 +65,7 @@ def _collect(thing: object, name: str, names: dict[Value, str], visited: set[int
     elif isinstance(thing, dict):
         for key, item in thing.items():
             _collect(item, f"{name}.{key}", names, visited)
-    elif isinstance(thing, (list, tuple)):
+    elif isinstance(thing, (list, tuple)) or (isinstance(thing, np.ndarray) and thing.dtype == object):
         for place, item in enumerate(thing):
             _collect(item, f"{name}.{place}", names, visited)
 
@@ -91,7 +91,7 @@ class Neuron(Module):
 
     `weights` is the list of n_inputs weights, `bias` a `Value`, or None for bias=False. `activation`, `init` and
     `seed` are as for `MLP`, with init=(weights, bias) for given values. `layer` and `row` say where the neuron
-    stands in a network, for the labels: w⁰₁₂ is map 0, row 1, input 2.
+    stands in a network, for the labels: w⁰₁₂ is map 0, row 1, input 2. nonlin=False is micrograd's activation=None.
 
     Raises ValueError or TypeError that names the argument.
     """
@@ -106,7 +106,9 @@ class Neuron(Module):
         seed: Seed = None,
         layer: int = 0,
         row: int = 1,
+        nonlin: bool = True,
     ) -> None:
+        activation = activation if nonlin else None
         n_inputs = positive_int(n_inputs, "Neuron: expected n_inputs to be a positive int")
         activation, function = _find_activation(activation, "Neuron: expected activation")
         numbers, bias_number = _initial_values("Neuron", init, (n_inputs,), bias, activation, seed)
@@ -143,7 +145,8 @@ class Neuron(Module):
         a = self._function(z)
         if not isinstance(a, Value):
             raise TypeError(f"Neuron: expected activation to return a Value, got {describe(a)}")
-        a.label = self._activation_label
+        if a.op is not None:  # a function of the user's own may return a leaf of theirs
+            a.label = self._activation_label
         return a
 
     @property
@@ -164,7 +167,7 @@ class Layer(Module):
     """A row of neurons on the same inputs: Z = W x + B, A = a(Z), with W of shape (n_outputs, n_inputs).
 
     The arguments are those of `MLP`, with init=(W, B) for given values; `layer` is the number of the map W, for the
-    labels. Raises ValueError or TypeError that names the argument.
+    labels. nonlin=False is micrograd's activation=None. Raises ValueError or TypeError that names the argument.
     """
 
     def __init__(
@@ -177,7 +180,9 @@ class Layer(Module):
         init: str | Pair | None = None,
         seed: Seed = None,
         layer: int = 0,
+        nonlin: bool = True,
     ) -> None:
+        activation = activation if nonlin else None
         n_inputs = positive_int(n_inputs, "Layer: expected n_inputs to be a positive int")
         n_outputs = positive_int(n_outputs, "Layer: expected n_outputs to be a positive int")
         activation, _ = _find_activation(activation, "Layer: expected activation")
@@ -276,7 +281,8 @@ class MLP(Module):
         for layer in self.layers:
             values = layer(values)
         for output, label in zip(values if isinstance(values, list) else [values], self._output_labels, strict=False):
-            output.label = label
+            if output.op is not None:  # a function of the user's own may return a leaf of theirs
+                output.label = label
         return values
 
     def __repr__(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from autograd_mini import Value
-from nn.checks import as_number
+from nn.checks import as_number, describe
 
 
 class Optimizer(Protocol):
@@ -38,7 +38,9 @@ class SGD:
         self._learning_rate = rate
 
     def step(self, parameters: Iterable[Value], /) -> None:
-        """Move each parameter against its gradient."""
+        """Move each parameter against its gradient. Raises TypeError if they are no list, a model for instance."""
+        if not isinstance(parameters, Iterable):
+            raise TypeError(f"SGD: expected parameters, as in step(model.parameters()), got {describe(parameters)}")
         rate = self._learning_rate
         for parameter in parameters:
             parameter.data -= rate * parameter.grad

@@ -1,5 +1,6 @@
 """The command: its output, its exit status, and one line for every mistake."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,19 @@ def test_the_installed_command(tmp_path: Path) -> None:
     done = subprocess.run([command, "example", "--output", tmp_path], capture_output=True, text=True, check=True)
     assert "0.00003886942" in done.stdout
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("autograd-mini")), "example", "--output", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+
+
+def test_a_terminal_without_greek(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("autograd-mini")), "example", "--output", str(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert b"3-2-3-1, ? on" in done.stdout

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from autograd_mini import Value
+import nn
+from autograd_mini import Value, ops
 
 # micrograd's own engine tests, without what they ask of PyTorch (test/test_engine.py, MIT license).
 SANITY_CHECK = """
@@ -280,3 +281,31 @@ def test_a_language_model_in_microgpts_manner_learns() -> None:
     script = run(LANGUAGE_MODEL + TRAINING, Value=Value)
     assert script.history[0] == pytest.approx(math.log(5), rel=0.3)
     assert script.history[-1] < 0.5 * script.history[0]
+
+
+def test_the_drawing_function_of_the_notebooks_of_micrograd() -> None:
+    """Its `trace` and `draw_dot` read `_prev` and `_op`."""
+    a, b = Value(2.0), Value(-3.0)
+    root = (a * b + a).tanh()
+    nodes: set[Value] = set()
+    edges: set[tuple[Value, Value]] = set()
+
+    def build(value: Value) -> None:
+        if value not in nodes:
+            nodes.add(value)
+            for child in value._prev:
+                edges.add((child, value))
+                build(child)
+
+    build(root)
+    assert len(nodes) == 5
+    assert len(edges) == 5
+    assert sorted("op " + node._op for node in nodes) == ["op ", "op ", "op +", "op tanh", "op ×"]
+
+
+def test_the_layers_of_micrograd() -> None:
+    """micrograd.nn's own signatures: Neuron(nin, nonlin=True), Layer(nin, nout, **kwargs), MLP(nin, nouts)."""
+    assert nn.Neuron(3, nonlin=False)([1.0, 2.0, 3.0]).op is ops.ADD
+    assert nn.Neuron(3, nonlin=True)([1.0, 2.0, 3.0]).op is ops.RELU
+    assert [output.op for output in nn.Layer(2, 2, nonlin=False)([1.0, 2.0])] == [ops.ADD, ops.ADD]
+    assert len(nn.MLP(3, [4, 4, 1]).parameters()) == 41

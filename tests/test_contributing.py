@@ -51,7 +51,7 @@ def test_an_operation_is_one_row(copy: Path) -> None:
     table = copy / "autograd_mini" / "ops.py"
     source = table.read_text(encoding="utf-8")
     table.write_text(source.replace("\nTABLE: dict", f"\n{row}\nTABLE: dict", 1), encoding="utf-8")
-    run(copy, "-m", "cogapp", "-I", ".", "-r", "autograd_mini/value.py", "autograd_mini/functions.py")
+    run(copy, "-m", "cogapp", "-r", "autograd_mini/value.py", "autograd_mini/functions.py")
     (copy / "use.py").write_text(USE, encoding="utf-8")
     run(copy, "use.py")
     run(copy, "-m", "mypy", "use.py")

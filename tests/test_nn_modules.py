@@ -554,3 +554,18 @@ def test_nan_and_infinite_inputs_follow_ieee_754() -> None:
     model = MLP(2, [1], init="ones")
     assert math.isnan(model([math.nan, 1.0]).data)
     assert mse_loss(model([math.inf, 1.0]), 0.0).data == math.inf
+
+
+def test_parameters_in_an_array_of_objects_are_found() -> None:
+    class Model(Module):
+        def __init__(self) -> None:
+            self.weights = np.array([[Value(1.0), Value(2.0)]], dtype=object)
+
+    assert [name for name, _ in Model().named_parameters()] == ["weights.0.0", "weights.0.1"]
+
+
+def test_a_leaf_of_the_users_own_keeps_its_label() -> None:
+    mine = Value(3.0, "mine")
+    model = MLP(1, [1], output_activation=lambda z: mine)
+    assert model(1.0) is mine
+    assert mine.label == "mine"
