@@ -75,7 +75,7 @@ def _descend(
     report: Callable[[float], None],
 ) -> list[float]:
     history: list[float] = []
-    last_finite = [parameter.data for parameter in parameters]
+    last_finite = _numbers(parameters)
     whole_epochs = (last_finite, 0)
     try:
         for epoch in range(1, epochs + 1):
@@ -83,7 +83,7 @@ def _descend(
             if math.isfinite(current):
                 last_finite = whole_epochs[0]
                 optimizer.step(parameters)
-            numbers = [parameter.data for parameter in parameters]
+            numbers = _numbers(parameters)
             if not math.isfinite(current) or not all(map(math.isfinite, numbers)):
                 _put_back(parameters, last_finite)
                 raise FloatingPointError(_not_finite(current, epoch))
@@ -113,6 +113,10 @@ def _loss_and_gradients(
     if math.isfinite(result.data):
         result.backward()
     return result.data
+
+
+def _numbers(parameters: list[Value]) -> list[float]:
+    return [parameter.data for parameter in parameters]
 
 
 def _put_back(parameters: list[Value], numbers: list[float]) -> None:

@@ -3,6 +3,7 @@
 Numbers in brackets, as in [10], are those of the list of hostile cases.
 """
 
+import contextlib
 import copy
 import gc
 import itertools
@@ -145,8 +146,19 @@ for _ in range(500_000):
     y = (y + x) * one
 print("left to the end of the process", flush=True)
 """
-    limited = ["sh", "-c", 'ulimit -s 512 && exec "$0" "$@"', sys.executable, "-W", "error", "-c", program]
-    run = subprocess.run(limited, capture_output=True, text=True, timeout=120)
+    limited = ["sh", "-c", 'ulimit -s 512 && exec "$0" "$@"', sys.executable, "-W", "error", "-c"]
+    control = """
+class Link:
+    __slots__ = ("next",)
+last = None
+for _ in range(1_000_000):
+    link = Link()
+    link.next = last
+    last = link
+"""
+    if subprocess.run([*limited, control], capture_output=True, timeout=120, check=False).returncode != 0:
+        pytest.skip("this CPython (3.13) frees no deep chain of any class on so small a stack, whatever its code")
+    run = subprocess.run([*limited, program], capture_output=True, text=True, timeout=120, check=False)
     assert run.stderr == ""
     assert run.returncode == 0
     # y_k = (y_(k-1) + x) one, so y = 500,001; one's derivative is 2 + 3 + … + 500,001.
@@ -618,8 +630,9 @@ def test_case_19_and_20_operators_refuse_in_both_orders(apply_operator: Callable
     """Never an array of objects."""
     for operands in ((Value(2.0), thing), (thing, Value(2.0))):
         if isinstance(thing, Fraction) and apply_operator is operator.pow:
-            # Python's own doing: a Fraction makes itself a float before it is raised, or raises, to a power.
-            assert type(apply_operator(*operands)) is Value
+            # Up to Python 3.12 a Fraction makes itself a float before it is raised, or raises, to a power.
+            with contextlib.suppress(TypeError):
+                assert type(apply_operator(*operands)) is Value
             continue
         with pytest.raises(TypeError):
             apply_operator(*operands)
