@@ -150,11 +150,17 @@ class _Judge:
         name = self._subject.names[place]
         if place in self._subject.absent:
             return Coordinate(name, gradient, math.nan, math.nan, Verdict.INCONCLUSIVE, "not in the graph")
-        rounding = self._rounding.of_value if self._rounding else 0.0
-        differences = differentiate(self._subject.along(place), self._subject.point[place], self._tolerance, rounding)
+        is_whole = self._exact is not None and self._subject.is_whole(place)
+        differences = differentiate(
+            self._subject.along(place),
+            self._subject.point[place],
+            self._tolerance,
+            rounding=self._rounding.of_value if self._rounding else 0.0,
+            is_brief=is_whole,  # the exact derivative decides: the differences only have to show a kink
+        )
         if not math.isfinite(differences.here):
             found: _Finding = (math.nan, Verdict.INCONCLUSIVE, differences.obstacle)
-        elif self._exact is not None and self._subject.is_whole(place):
+        elif self._exact is not None and is_whole:
             # Nothing but a kink of one of its operations can stand between a whole graph and its exact derivative.
             found = self._against_exact(place, gradient, self._exact[place], differences)
         else:

@@ -5,6 +5,7 @@ computation of F'(x) and F'(x) F''(x)"). The same points also tell the slopes on
 so that a kink is reported and not averaged away.
 """
 
+import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,12 @@ _COLUMNS = 6
 
 _FLAT_STEPS = 8
 """Where this many of the largest steps change nothing at all, the function does not depend on x here."""
+
+_FIRST_STEPS = 12
+"""How many steps a function that is as smooth as its argument is large needs at the most."""
+
+_CONFIRMATION = 256
+"""A slope is believed when a step that is smaller by this factor shows it too."""
 
 _STEP_FRACTION = 97 / 128
 """Steps are this times a power of two: exactly representable, yet no fraction of the usual periods."""
@@ -37,27 +44,30 @@ class Estimate:
     obstacle: str = ""
 
 
-def differentiate(function: Callable[[float], float], x: float, tolerance: float, rounding: float = 0.0) -> Estimate:
+def differentiate(
+    function: Callable[[float], float], x: float, tolerance: float, rounding: float = 0.0, is_brief: bool = False
+) -> Estimate:
     """Estimate the derivative of function at x, stopping once its relative error is far below the tolerance.
 
-    `rounding` is how far the function's value may be off, where more than the last bits are known to be. Where
-    function raises an ArithmeticError or ValueError, or gives a complex number, it counts as NaN.
+    `rounding` is how far the function's value may be off, where more than the last bits are known to be; is_brief
+    stops at the `first_points`. Where function raises an ArithmeticError or ValueError, or gives a complex number, it
+    counts as NaN.
     """
     probe = _Probe(function, x, rounding)
     if not math.isfinite(probe.here):
         return Estimate(probe.here, math.nan, math.inf, f"the function is {probe.here} here")
     slope, jump = _Extrapolation(first_power=2), _Extrapolation(first_power=1)
     is_flat = True
-    steps = list(_steps(x))
+    steps = list(itertools.islice(_steps(x), _FIRST_STEPS if is_brief else None))
     for count, step in enumerate(steps, start=1):
         central, second, noise = probe.differences(step)
         slope.add(central, noise, step)
         jump.add(second, 2 * noise, step)
         is_flat = is_flat and central == second == 0.0
-        if is_flat and count == _FLAT_STEPS and probe.differences(step / 256)[0] == 0.0:
+        if is_flat and count == _FLAT_STEPS and probe.differences(step / _CONFIRMATION)[0] == 0.0:
             return Estimate(probe.here, 0.0, slope.error)
         if slope.error <= 1e-2 * tolerance * abs(slope.best) and jump.error <= tolerance * abs(slope.best):
-            if probe.disagreement(slope.best, step / 256) == 0.0:
+            if probe.disagreement(slope.best, step / _CONFIRMATION) == 0.0:
                 break
             # A periodic function can agree with itself at large steps and be wrong.
             slope, jump = _Extrapolation(first_power=2), _Extrapolation(first_power=1)
@@ -65,6 +75,13 @@ def differentiate(function: Callable[[float], float], x: float, tolerance: float
         finer = [step for step in steps[::4] if step < slope.best_step / 64]
         slope.error = max([slope.error, *(probe.disagreement(slope.best, step) for step in finer)])
     return _conclude(probe, slope, jump)
+
+
+def first_points(x: float) -> list[float]:
+    """The points at which `differentiate` asks for the function first; for most functions there are no others."""
+    steps = list(itertools.islice(_steps(x), _FIRST_STEPS))
+    steps += [step / _CONFIRMATION for step in steps]
+    return list(dict.fromkeys([x, *(x + step for step in steps), *(x - step for step in steps)]))
 
 
 def _conclude(probe: "_Probe", slope: "_Extrapolation", jump: "_Extrapolation") -> Estimate:

@@ -165,6 +165,10 @@ class Replay:
             self._steps.append((node._row, operands, place[id(node)]))
         self._places = place
 
+    def __len__(self) -> int:
+        """How many numbers it holds while it runs."""
+        return len(self._cells)
+
     def _new_cell(self, number: float | None) -> int:
         self._cells.append(number)
         return len(self._cells) - 1

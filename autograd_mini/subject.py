@@ -8,6 +8,7 @@ from typing import Any
 
 from autograd_mini import graph
 from autograd_mini.graph import Replay, pullback
+from autograd_mini.look_ahead import LookAhead
 from autograd_mini.nested import Numbers, flatten, reshape
 from autograd_mini.ops import evaluate
 from autograd_mini.value import Value, to_float
@@ -30,6 +31,8 @@ class Subject:
     """Coordinates that the graph does not depend on."""
     replay: Replay | None = None
     """The graph on other numbers, where it may be less than the function."""
+    look_ahead: LookAhead | None = None
+    """Where the function is a graph, its values at many points at once."""
 
     def gradients(self) -> list[float]:
         """Our reverse mode's answer."""
@@ -47,7 +50,11 @@ class Subject:
     def along(self, place: int) -> Callable[[float], Any]:
         """The function along one coordinate."""
 
+        known = self.look_ahead.along(place) if self.look_ahead else {}
+
         def line(number: float) -> Any:
+            if number in known:
+                return known[number]
             return self.call([*self.point[:place], number, *self.point[place + 1 :]])
 
         return line
@@ -93,7 +100,8 @@ def recorded_subject(root: Value, leaves: Iterable[Value] | None) -> Subject:
             f"{again!r}); record it again"
         )
     names = [leaf.label or f"leaf {place}" for place, leaf in enumerate(chosen)]
-    return Subject(names, point, call, root, chosen, chosen, absent)
+    look_ahead = LookAhead(replay, id(root), point)
+    return Subject(names, point, call, root, chosen, chosen, absent, look_ahead=look_ahead)
 
 
 def function_subject(function: Callable[..., Any], inputs: Numbers) -> Subject:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 ENGINE = {"ops", "graph", "value", "functions"}
 BELOW_VALUE = {"ops", "graph", "copies"}
-HELPERS = {"nested", "finite_differences", "high_precision", "rounding", "subject"}
+HELPERS = {"nested", "finite_differences", "high_precision", "rounding", "subject", "look_ahead"}
 PAPER = {"drawing", "sketch"}
 PICTURES = {"draw", "draw_network"}
 READERS = {"functional", "check", "anomaly", "expression", "walkthrough", "compiled"}
@@ -33,7 +33,8 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "value": BELOW_VALUE,
         "functions": {"ops", "value"},
         **dict.fromkeys(HELPERS, BELOW_VALUE),
-        "subject": ENGINE | {"nested"},
+        "subject": ENGINE | {"nested", "look_ahead"},
+        "look_ahead": BELOW_VALUE | {"finite_differences"},
         "drawing": set(),
         "sketch": {"drawing"},
         **dict.fromkeys(PICTURES, ENGINE | HELPERS | PAPER),
