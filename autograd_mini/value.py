@@ -12,7 +12,6 @@ from autograd_mini.ops import ABS, ADD, DIV, FLOAT, FLOAT_ERRORS, MUL, NEG, POW,
 Number = float | np.floating[Any] | np.integer[Any] | np.bool_
 """A Python or NumPy number."""
 
-
 _NUMBER_TYPES = (float, int, np.floating, np.integer, np.bool_)
 
 
@@ -108,23 +107,26 @@ class Value(Node):
         with graph.lock:
             order = graph.walk(self)
             # Leaves start from 0 as well, and what they held is added at the end: so a second call doubles them
-            # exactly, whatever the rounding of the sums.
-            held = []
-            for node in order:
-                if node._row is None:
-                    held.append((node, node._grad))
-                node._grad = 0.0
-            self._grad = 1.0
-            for node in reversed(order):
-                gradient = node._grad
-                left = node._left
-                if left is not None:
-                    left._grad += gradient * node._left_partial
-                right = node._right
-                if right is not None:
-                    right._grad += gradient * node._right_partial
-            for leaf, before in held:
-                leaf._grad += before
+            # exactly, whatever the rounding of the sums, and one that is interrupted leaves them as they were.
+            held = [(node, node._grad) for node in order if node._row is None]
+            try:
+                for node in order:
+                    node._grad = 0.0
+                self._grad = 1.0
+                for node in reversed(order):
+                    gradient = node._grad
+                    left = node._left
+                    if left is not None:
+                        left._grad += gradient * node._left_partial
+                    right = node._right
+                    if right is not None:
+                        right._grad += gradient * node._right_partial
+                for leaf, before in held:
+                    leaf._grad += before
+            except BaseException:  # Ctrl-C, that is
+                for leaf, before in held:
+                    leaf._grad = before
+                raise
 
     def detach(self) -> "Value":
         """A new leaf with the same number and label: gradients stop there."""
@@ -376,11 +378,11 @@ def _record_one(op: Op, operand: Value) -> Value:
     x = operand._data
     try:
         data = float(op.forward(FLOAT, x))  # a row of one's own may return a NumPy number
-        partial = float(op.partials[0](FLOAT, data, x))
+        slope = float(op.partials[0](FLOAT, data, x))
     except FLOAT_ERRORS:
         data = evaluate(op.forward, x)
-        partial = evaluate(op.partials[0], data, x)
-    return _record(op, data, operand, None, partial, 0.0)
+        slope = evaluate(op.partials[0], data, x)
+    return _record(op, data, operand, None, slope, 0.0)
 
 
 def _record_two(op: Op, left: "Value | float", right: "Value | float") -> Value:
