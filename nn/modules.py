@@ -1,30 +1,22 @@
 """`Module`, and the networks of the sources, one `Value` a number: `Neuron`, `Layer` and `MLP`."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from operator import add, mul
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 import autograd_mini
 from autograd_mini import TABLE, Value
 from nn.checks import as_number, describe, plural, positive_int, without_arrays
+from nn.initial_values import Pair, Seed, initial_values, layer_inits, random_numbers
 
 Activation: TypeAlias = str | Callable[[Value], Value] | None
 """A function of the table by its name, any function of a `Value`, or None for none (the identity)."""
 
 Inputs: TypeAlias = Iterable[Value | float] | Value | float
 """One sample: a list, tuple or one-dimensional array; a bare number where there is one input."""
-
-Seed: TypeAlias = int | np.random.Generator | None
-
-Pair: TypeAlias = tuple[ArrayLike, ArrayLike | None]
-"""Given initial values: weights and bias (or biases), None in the place of the latter for bias=False."""
-
-Numbers: TypeAlias = NDArray[np.float64]
 
 
 class Module:
@@ -111,7 +103,7 @@ class Neuron(Module):
         activation = activation if nonlin else None
         n_inputs = positive_int(n_inputs, "Neuron: expected n_inputs to be a positive int")
         activation, function = _find_activation(activation, "Neuron: expected activation")
-        numbers, bias_number = _initial_values("Neuron", init, (n_inputs,), bias, activation, seed)
+        numbers, bias_number = initial_values("Neuron", init, (n_inputs,), bias, activation, seed)
         self.weights = [
             Value(number, label=f"w{_superscript(layer)}{_subscripts(row, column)}")
             for column, number in enumerate(numbers.tolist(), start=1)
@@ -186,7 +178,7 @@ class Layer(Module):
         n_inputs = positive_int(n_inputs, "Layer: expected n_inputs to be a positive int")
         n_outputs = positive_int(n_outputs, "Layer: expected n_outputs to be a positive int")
         activation, _ = _find_activation(activation, "Layer: expected activation")
-        rows, biases = _initial_values("Layer", init, (n_outputs, n_inputs), bias, activation, seed)
+        rows, biases = initial_values("Layer", init, (n_outputs, n_inputs), bias, activation, seed)
         self.neurons = [
             Neuron(
                 n_inputs,
@@ -262,8 +254,8 @@ class MLP(Module):
         self.output_activation, _ = _find_activation(output_activation, "MLP: expected output_activation")
         activations = [self.activation] * (len(self.sizes) - 1) + [self.output_activation]
         shapes = list(zip(self.sizes, [self.n_inputs, *self.sizes], strict=False))
-        inits = _layer_inits(init, shapes, bias)
-        random = _random_numbers("MLP", seed)
+        inits = layer_inits(init, shapes, bias)
+        random = random_numbers("MLP", seed)
         self.layers = [
             Layer(shape[1], shape[0], activations[place], bias=bias, init=inits[place], seed=random, layer=place)
             for place, shape in enumerate(shapes)
@@ -328,9 +320,6 @@ _FUNCTIONS: dict[str, Callable[[Value], Value]] = {
 }
 """The functions of the table that one operand is enough for, by name, as the methods of `Value`."""
 
-_RELU_LIKE = ("relu", "leaky_relu", "gelu", "softplus")
-"""Activations that pass about half of their inputs on, which is what "he" makes up for."""
-
 
 def _find_activation(activation: Activation, expected: str) -> tuple[Activation, Callable[[Value], Value] | None]:
     """The name of an activation (a function outside the table stands for itself) and the function to call."""
@@ -362,90 +351,6 @@ def _name(activation: Activation) -> str:
     if activation is None or isinstance(activation, str):
         return str(activation)
     return getattr(activation, "__name__", type(activation).__name__)
-
-
-# Initial values
-
-_INITS = ("he", "xavier", "uniform", "ones", "zeros")
-
-
-def _initial_values(
-    where: str, init: str | Pair | None, shape: tuple[int, ...], bias: bool, activation: Activation, seed: Seed
-) -> tuple[Numbers, Numbers | None]:
-    """Weights of that shape, and a bias for each row (a shape with one length is a single row)."""
-    if init is not None and not isinstance(init, str):
-        return _given_values(where, "init", init, shape, bias)
-    if init is None:
-        init = "he" if activation in _RELU_LIKE else "xavier"
-    _check_init_name(where, init)
-    return _drawn_weights(init, shape, _random_numbers(where, seed)), np.zeros(shape[:-1]) if bias else None
-
-
-def _drawn_weights(init: str, shape: tuple[int, ...], random: np.random.Generator) -> Numbers:
-    n_inputs, n_outputs = shape[-1], math.prod(shape[:-1])
-    if init == "he":  # He et al., 2015: keeps the variance of a relu network level from layer to layer
-        return random.normal(0.0, math.sqrt(2 / n_inputs), shape)
-    if init == "xavier":  # Glorot & Bengio, 2010, equation 16
-        bound = math.sqrt(6 / (n_inputs + n_outputs))
-        return random.uniform(-bound, bound, shape)
-    if init == "uniform":
-        return random.uniform(-1.0, 1.0, shape)
-    return np.full(shape, 1.0 if init == "ones" else 0.0)
-
-
-def _layer_inits(
-    init: str | Sequence[Pair] | None, shapes: list[tuple[int, int]], bias: bool
-) -> list[str | Pair | None]:
-    """The `init` of each layer, with given values checked here, so that the message names their place."""
-    if init is None or isinstance(init, str):
-        if init is not None:
-            _check_init_name("MLP", init)
-        return [init] * len(shapes)
-    if not isinstance(init, (list, tuple)):
-        raise TypeError(f"MLP: expected init to be a name or a list of pairs (W, B), got {describe(init)}")
-    if len(init) != len(shapes):
-        raise ValueError(f"MLP: expected init to hold {plural(len(shapes), 'pair')} (W, B), got {len(init)}")
-    return [_given_values("MLP", f"init[{i}]", init[i], shape, bias) for i, shape in enumerate(shapes)]
-
-
-def _check_init_name(where: str, init: str) -> None:
-    if init not in _INITS:
-        raise ValueError(f"{where}: expected init to be one of {', '.join(_INITS)} or arrays, got {init!r}")
-
-
-def _given_values(
-    where: str, name: str, pair: object, shape: tuple[int, ...], bias: bool
-) -> tuple[Numbers, Numbers | None]:
-    if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-        raise TypeError(f"{where}: expected {name} to be a pair of weights and bias, got {describe(pair)}")
-    weights, biases = pair
-    numbers = _given_array(where, f"{name}[0]", weights, shape)
-    if bias:
-        return numbers, _given_array(where, f"{name}[1]", biases, shape[:-1])
-    if biases is not None:
-        raise ValueError(f"{where}: expected {name}[1] to be None with bias=False, got {describe(biases)}")
-    return numbers, None
-
-
-def _given_array(where: str, name: str, numbers: ArrayLike | None, shape: tuple[int, ...]) -> Numbers:
-    try:
-        array = np.asarray(numbers)
-    except ValueError:
-        raise ValueError(f"{where}: expected {name} of shape {shape}, got rows of unequal length") from None
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{where}: expected {name} to hold numbers, got {describe(numbers)}")
-    if array.shape != shape:
-        raise ValueError(f"{where}: expected {name} of shape {shape}, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{where}: expected {name} to hold finite numbers, got {describe(numbers)}")
-    return array.astype(float)
-
-
-def _random_numbers(where: str, seed: Seed) -> np.random.Generator:
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{where}: expected seed to be an int of 0 or more, or None, got {describe(seed)}") from None
 
 
 # Labels

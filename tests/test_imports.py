@@ -45,7 +45,8 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
     },
     "nn": {
         "checks": set(),
-        **dict.fromkeys(LAYERS, LAYERS | {"checks"}),
+        "initial_values": {"checks"},
+        **dict.fromkeys(LAYERS, LAYERS | {"checks", "initial_values"}),
         **dict.fromkeys(USES, LAYERS | USES | {"checks"}),
         "__init__": LAYERS | USES | {"checks"},
     },
