@@ -8,11 +8,13 @@ from autograd_mini.drawing import Drawing, RendererNotFound
 from autograd_mini.functional import grad, hessian, jacobian, value_and_grad
 from autograd_mini.functions import *
 from autograd_mini.graph import topological_order
+from autograd_mini.installation import BuildInfo, build_info
 from autograd_mini.ops import TABLE, Op
 from autograd_mini.value import Value, apply
 
 __all__ = [
     "TABLE",
+    "BuildInfo",
     "Coordinate",
     "Drawing",
     "Op",
@@ -22,6 +24,7 @@ __all__ = [
     "Verdict",
     "apply",
     "assert_gradients",
+    "build_info",
     "check_gradients",
     "draw",
     "draw_network",

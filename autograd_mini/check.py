@@ -7,12 +7,13 @@ from enum import StrEnum
 from typing import Any
 
 from autograd_mini import graph
+from autograd_mini.engine import to_float
 from autograd_mini.finite_differences import Estimate, differentiate
 from autograd_mini.high_precision import gradients_at_50_digits
 from autograd_mini.nested import Numbers
 from autograd_mini.rounding import UNDERFLOW, Rounding
 from autograd_mini.subject import Subject, function_subject, recorded_subject
-from autograd_mini.value import Value, to_float
+from autograd_mini.value import Value
 
 
 class Verdict(StrEnum):

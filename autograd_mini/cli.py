@@ -5,11 +5,11 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from autograd_mini.check import check_gradients
 from autograd_mini.expression import Expression
+from autograd_mini.installation import build_info
 from autograd_mini.value import Value
 
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="autograd-mini", description="Scalar automatic differentiation.")
-    parser.add_argument("--version", action="version", version=f"autograd-mini {version('autograd-mini')}")
+    parser.add_argument("--version", action="version", version=str(build_info()))
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     check = commands.add_parser("check", help="check the gradient of an expression against finite differences")

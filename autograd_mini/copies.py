@@ -78,7 +78,7 @@ _pickling = _Pickling()
 def _fields(node: Node) -> _Fields:
     """What a copy of a node needs besides its operands and the attributes of a subclass."""
     partials = (node._left_partial, node._right_partial)
-    return type(node), node.label, node._data, node._grad, node._row, *partials
+    return type(node), node._label, node._data, node._grad, node._row, *partials
 
 
 def _attributes(node: Node) -> dict[str, Any]:
@@ -96,8 +96,9 @@ def _restore(fields: _Fields, left: Node | None, right: Node | None) -> Node:
     node._right = right
     node._left_partial = left_partial
     node._right_partial = right_partial
+    node._label = label
     node._mark = 0.0
-    node.label = label
+    node._next = None
     return node
 
 

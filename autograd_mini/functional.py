@@ -6,9 +6,10 @@ from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Any
 
+from autograd_mini.engine import to_float
 from autograd_mini.graph import Node, pullback
 from autograd_mini.nested import Numbers, map_numbers, reshape
-from autograd_mini.value import VALUE, Value, to_float
+from autograd_mini.value import VALUE, Value
 
 _depth: ContextVar[int] = ContextVar("depth", default=0)
 

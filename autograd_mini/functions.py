@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable
 from typing import overload
 
+from autograd_mini.engine import to_float
 from autograd_mini.ops import TABLE
-from autograd_mini.value import Value, apply, to_float
+from autograd_mini.value import Value, apply
 
 # `make functions` writes what stands between the marks; edit the row in ops.py instead.
 # [[[cog
@@ -19,7 +20,9 @@ from autograd_mini.value import Value, apply, to_float
 # for op in named:
 #     parameters = [p.partition("=") for p in op.parameters]
 #     operands = ", ".join(n for n, _, _ in parameters)
-#     body = f'    """{op.doc}"""\n    return apply(TABLE["{op.name}"], {operands})'
+#     others = ", ".join(n for n, _, _ in parameters[1:])
+#     result = f'x.{op.name}({others}) if isinstance(x, Value) else apply(TABLE["{op.name}"], {operands})'
+#     body = f'    """{op.doc}"""\n    return {result}'
 #     if op.arity == 1:
 #         cog.outl(f"\n\n@overload\ndef {op.name}({operands}: Value) -> Value: ...")
 #         cog.outl(f"@overload\ndef {op.name}({operands}: float) -> float: ...")
@@ -66,7 +69,7 @@ def exp(x: Value) -> Value: ...
 def exp(x: float) -> float: ...
 def exp(x: Value | float) -> Value | float:
     """e to the power x; inf beyond 709.78."""
-    return apply(TABLE["exp"], x)
+    return x.exp() if isinstance(x, Value) else apply(TABLE["exp"], x)
 
 
 @overload
@@ -75,7 +78,7 @@ def log(x: Value) -> Value: ...
 def log(x: float) -> float: ...
 def log(x: Value | float) -> Value | float:
     """The natural logarithm; log(0) is -inf, of a negative number NaN."""
-    return apply(TABLE["log"], x)
+    return x.log() if isinstance(x, Value) else apply(TABLE["log"], x)
 
 
 @overload
@@ -84,7 +87,7 @@ def log1p(x: Value) -> Value: ...
 def log1p(x: float) -> float: ...
 def log1p(x: Value | float) -> Value | float:
     """log(1 + x), exact for small x."""
-    return apply(TABLE["log1p"], x)
+    return x.log1p() if isinstance(x, Value) else apply(TABLE["log1p"], x)
 
 
 @overload
@@ -93,7 +96,7 @@ def expm1(x: Value) -> Value: ...
 def expm1(x: float) -> float: ...
 def expm1(x: Value | float) -> Value | float:
     """exp(x) - 1, exact for small x."""
-    return apply(TABLE["expm1"], x)
+    return x.expm1() if isinstance(x, Value) else apply(TABLE["expm1"], x)
 
 
 @overload
@@ -102,7 +105,7 @@ def sqrt(x: Value) -> Value: ...
 def sqrt(x: float) -> float: ...
 def sqrt(x: Value | float) -> Value | float:
     """The square root; of a negative number NaN; the derivative at 0 is inf."""
-    return apply(TABLE["sqrt"], x)
+    return x.sqrt() if isinstance(x, Value) else apply(TABLE["sqrt"], x)
 
 
 @overload
@@ -111,7 +114,7 @@ def sin(x: Value) -> Value: ...
 def sin(x: float) -> float: ...
 def sin(x: Value | float) -> Value | float:
     """The sine of x in radians."""
-    return apply(TABLE["sin"], x)
+    return x.sin() if isinstance(x, Value) else apply(TABLE["sin"], x)
 
 
 @overload
@@ -120,7 +123,7 @@ def cos(x: Value) -> Value: ...
 def cos(x: float) -> float: ...
 def cos(x: Value | float) -> Value | float:
     """The cosine of x in radians."""
-    return apply(TABLE["cos"], x)
+    return x.cos() if isinstance(x, Value) else apply(TABLE["cos"], x)
 
 
 @overload
@@ -129,7 +132,7 @@ def tan(x: Value) -> Value: ...
 def tan(x: float) -> float: ...
 def tan(x: Value | float) -> Value | float:
     """The tangent of x in radians."""
-    return apply(TABLE["tan"], x)
+    return x.tan() if isinstance(x, Value) else apply(TABLE["tan"], x)
 
 
 @overload
@@ -138,7 +141,7 @@ def tanh(x: Value) -> Value: ...
 def tanh(x: float) -> float: ...
 def tanh(x: Value | float) -> Value | float:
     """The hyperbolic tangent (Gill & Gill, section 2.2)."""
-    return apply(TABLE["tanh"], x)
+    return x.tanh() if isinstance(x, Value) else apply(TABLE["tanh"], x)
 
 
 @overload
@@ -147,7 +150,7 @@ def sigmoid(x: Value) -> Value: ...
 def sigmoid(x: float) -> float: ...
 def sigmoid(x: Value | float) -> Value | float:
     """The logistic function 1 / (1 + exp(-x)) (Gill & Gill, section 2.2)."""
-    return apply(TABLE["sigmoid"], x)
+    return x.sigmoid() if isinstance(x, Value) else apply(TABLE["sigmoid"], x)
 
 
 @overload
@@ -156,7 +159,7 @@ def softplus(x: Value) -> Value: ...
 def softplus(x: float) -> float: ...
 def softplus(x: Value | float) -> Value | float:
     """log(1 + exp(x)), without overflow."""
-    return apply(TABLE["softplus"], x)
+    return x.softplus() if isinstance(x, Value) else apply(TABLE["softplus"], x)
 
 
 @overload
@@ -165,7 +168,7 @@ def relu(x: Value) -> Value: ...
 def relu(x: float) -> float: ...
 def relu(x: Value | float) -> Value | float:
     """x for x >= 0, else 0 (Gill & Gill, section 2.2); the derivative at 0 is 0."""
-    return apply(TABLE["relu"], x)
+    return x.relu() if isinstance(x, Value) else apply(TABLE["relu"], x)
 
 
 @overload
@@ -176,7 +179,7 @@ def leaky_relu(x: float, negative_slope: Value) -> Value: ...
 def leaky_relu(x: float, negative_slope: float = ...) -> float: ...
 def leaky_relu(x: Value | float, negative_slope: Value | float = 0.01) -> Value | float:
     """x for x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
-    return apply(TABLE["leaky_relu"], x, negative_slope)
+    return x.leaky_relu(negative_slope) if isinstance(x, Value) else apply(TABLE["leaky_relu"], x, negative_slope)
 
 
 @overload
@@ -187,7 +190,7 @@ def maximum(x: float, y: Value) -> Value: ...
 def maximum(x: float, y: float) -> float: ...
 def maximum(x: Value | float, y: Value | float) -> Value | float:
     """The larger of x and y; at a tie each gets half of the gradient; NaN where either is NaN."""
-    return apply(TABLE["maximum"], x, y)
+    return x.maximum(y) if isinstance(x, Value) else apply(TABLE["maximum"], x, y)
 
 
 @overload
@@ -198,7 +201,7 @@ def minimum(x: float, y: Value) -> Value: ...
 def minimum(x: float, y: float) -> float: ...
 def minimum(x: Value | float, y: Value | float) -> Value | float:
     """The smaller of x and y; at a tie each gets half of the gradient; NaN where either is NaN."""
-    return apply(TABLE["minimum"], x, y)
+    return x.minimum(y) if isinstance(x, Value) else apply(TABLE["minimum"], x, y)
 
 
 @overload
@@ -207,7 +210,7 @@ def erf(x: Value) -> Value: ...
 def erf(x: float) -> float: ...
 def erf(x: Value | float) -> Value | float:
     """The error function."""
-    return apply(TABLE["erf"], x)
+    return x.erf() if isinstance(x, Value) else apply(TABLE["erf"], x)
 
 
 @overload
@@ -216,7 +219,7 @@ def erfc(x: Value) -> Value: ...
 def erfc(x: float) -> float: ...
 def erfc(x: Value | float) -> Value | float:
     """The complementary error function 1 - erf(x), exact in the right tail."""
-    return apply(TABLE["erfc"], x)
+    return x.erfc() if isinstance(x, Value) else apply(TABLE["erfc"], x)
 
 
 @overload
@@ -225,7 +228,7 @@ def gelu(x: Value) -> Value: ...
 def gelu(x: float) -> float: ...
 def gelu(x: Value | float) -> Value | float:
     """x Φ(x), with Φ the normal distribution function, in its exact form (Hendrycks & Gimpel, 2016)."""
-    return apply(TABLE["gelu"], x)
+    return x.gelu() if isinstance(x, Value) else apply(TABLE["gelu"], x)
 
 
 # [[[end]]]

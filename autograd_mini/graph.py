@@ -1,36 +1,49 @@
 """What a recorded graph is made of, and how it is read: order, gradients, and running it again on other numbers."""
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from autograd_mini import engine
+from autograd_mini.engine import BareNode, in_order, lock, shorten
 from autograd_mini.ops import Op
 
-lock = threading.Lock()
-"""Held while a graph is walked or gradients are added up: threads may share leaves, and the marks of a walk."""
-
-_last_walk = 0.0
+Kind = TypeVar("Kind", bound=type[BareNode])
 
 
-class Node:
-    """One number of a graph: a leaf, or the result of an operation on one or two operands.
+def adds_to_node(kind: Kind) -> Kind:
+    """A class decorator: where nodes are compiled, what the class holds is put on `BareNode`, which takes its place.
 
-    An operand that is a constant needs no node: its place (`_left` or `_right`) is None, and its number stands
-    where its partial derivative would. No tuple, set or closure hangs on a node: each would be one more object
-    for Python's garbage collector to visit, and those visits are most of what recording costs.
+    Python hands the instances of every class written in Python to its collector, also those of a class that only
+    adds methods to a compiled one. So nodes stay instances of the compiled class, while all that is shown to users
+    (docstrings, signatures, properties, errors of wrong calls) is ordinary Python, the same in both builds.
     """
+    if not engine.COMPILED:
+        engine.recycler.kind = kind
+        return kind
+    for name, member in vars(kind).items():
+        setattr(BareNode, name, member)
+    BareNode.__name__ = kind.__name__
+    BareNode.__qualname__ = kind.__qualname__
+    return BareNode  # type: ignore[return-value]
 
-    __slots__ = ("_data", "_grad", "_left", "_left_partial", "_mark", "_right", "_right_partial", "_row", "label")
 
-    _data: float
-    _grad: float
-    _row: Op | None
+@adds_to_node
+class Node(BareNode):
+    """One number of a graph: a leaf, or the result of an operation on one or two operands."""
+
+    __slots__ = ()
+
     _left: "Node | None"
     _right: "Node | None"
-    _left_partial: float
-    _right_partial: float
-    _mark: float
-    label: str
+
+    @property
+    def label(self) -> str:
+        """What pictures and tables call it."""
+        return self._label
+
+    @label.setter
+    def label(self, text: str) -> None:
+        self._label = checked_label(text, "Value.label")
 
     @property
     def op(self) -> Op | None:
@@ -62,51 +75,17 @@ class Node:
         return tuple(operand for operand in (self._left, self._right) if operand is not None)
 
 
-def walk(root: Node) -> list[Node]:
-    """Every node that root depends on, each after its operands, root last. Call it with `lock` held.
-
-    Depth first, left operand first, on an explicit stack. A mark below `entered` has not been seen by this walk,
-    `entered` waits on the stack for its operands, `finished` stands in the order.
-    """
-    global _last_walk
-    order: list[Node] = []
-    entered = _last_walk + 1.0
-    finished = _last_walk = _last_walk + 2.0
-    waiting: list[Node] = []
-    node = root
-    # Not `while waiting`: CPython 3.11 specialises a loop that ends in a conditional jump only from the eighth call.
-    while True:
-        left = node._left
-        right = node._right
-        if left is not None and left._mark < entered:
-            node._mark = entered
-            waiting.append(node)
-            if right is not None and right._mark < entered:
-                waiting.append(right)
-            node = left
-            continue
-        if right is not None and right._mark < entered:
-            node._mark = entered
-            waiting.append(node)
-            node = right
-            continue
-        node._mark = finished
-        order.append(node)
-        while True:
-            if not waiting:
-                return order
-            node = waiting.pop()
-            if node._mark < entered:
-                break
-            if node._mark == entered:
-                node._mark = finished
-                order.append(node)
+def checked_label(text: object, where: str) -> str:
+    """A label, if it is a text; TypeError that names `where` if not."""
+    if not isinstance(text, str):
+        raise TypeError(f"{where}: expected a text as label, got {type(text).__name__} {shorten(text)}")
+    return text
 
 
 def topological_order(root: Node) -> list[Node]:
     """Every node that root depends on, each after its operands, root last; depth first, left operand first."""
     with lock:
-        return walk(root)
+        return in_order(root)
 
 
 def leaves(root: Node) -> list[Node]:
@@ -126,7 +105,7 @@ def pullback(
     wanted = {id(node) for node in inputs}
     adjoints: dict[int, Any] = {id(root): seed}
     with lock:
-        order = walk(root)
+        order = in_order(root)
     while order:
         node = order.pop()
         upstream = adjoints.get(id(node)) if id(node) in wanted else adjoints.pop(id(node), None)

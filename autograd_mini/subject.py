@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from autograd_mini import graph
+from autograd_mini.engine import to_float
 from autograd_mini.graph import Replay, pullback
 from autograd_mini.look_ahead import LookAhead
 from autograd_mini.nested import Numbers, flatten, reshape
 from autograd_mini.ops import evaluate
-from autograd_mini.value import Value, to_float
+from autograd_mini.value import Value
 
 
 @dataclass(frozen=True)

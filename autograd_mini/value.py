@@ -1,39 +1,21 @@
 """`Value`: a number that records what is done to it, and `backward()`, which fills in the gradients."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, cast, overload
 
 import numpy as np
 
-from autograd_mini import copies, graph, ops
-from autograd_mini.graph import Node
-from autograd_mini.ops import ABS, ADD, DIV, FLOAT, FLOAT_ERRORS, MUL, NEG, POW, SUB, TABLE, Op, arithmetic, evaluate
+from autograd_mini import copies, engine
+from autograd_mini.engine import NUMBER_TYPES, to_float
+from autograd_mini.graph import Node, adds_to_node, checked_label
+from autograd_mini.ops import TABLE, Op, arithmetic, evaluate
 
 Number = float | np.floating[Any] | np.integer[Any] | np.bool_
 """A Python or NumPy number."""
 
-_NUMBER_TYPES = (float, int, np.floating, np.integer, np.bool_)
 
-
-def to_float(number: object, where: str) -> float:
-    """A Python or NumPy number as a float.
-
-    Raises TypeError, naming `where`, for anything else (text, None, complex numbers, lists, arrays, decimals), and
-    OverflowError for an integer beyond the floats.
-    """
-    if not isinstance(number, _NUMBER_TYPES):
-        raise TypeError(f"{where}: expected a number, got {type(number).__name__} {_shorten(number)}")
-    try:
-        return float(number)
-    except OverflowError:
-        raise OverflowError(f"{where}: expected a number below 1.8e308, got an integer beyond it") from None
-
-
-def _shorten(thing: object, length: int = 40) -> str:
-    text = " ".join(repr(thing).split())
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
+@adds_to_node
 class Value(Node):
     """A number that records the operations on it, so that `backward()` can differentiate the result.
 
@@ -50,8 +32,6 @@ class Value(Node):
     """Makes NumPy hand `number * value` to `Value` instead of building an array of objects."""
 
     def __init__(self, data: Number, label: str = "") -> None:
-        if not isinstance(label, str):
-            raise TypeError(f"Value: expected a text as label, got {type(label).__name__} {_shorten(label)}")
         self._data = to_float(data, "Value")
         self._grad = 0.0
         self._row = None
@@ -59,8 +39,9 @@ class Value(Node):
         self._right = None
         self._left_partial = 0.0
         self._right_partial = 0.0
+        self._label = checked_label(label, "Value")
+        self._next = None
         self._mark = 0.0
-        self.label = label
 
     @property
     def data(self) -> float:
@@ -104,122 +85,41 @@ class Value(Node):
         Leaves accumulate: calling it twice doubles them. Inner nodes, and this one, are overwritten by each call.
         Threads may share leaves: one call runs at a time.
         """
-        with graph.lock:
-            order = graph.walk(self)
-            # Leaves start from 0 as well, and what they held is added at the end: so a second call doubles them
-            # exactly, whatever the rounding of the sums, and one that is interrupted leaves them as they were.
-            held = [(node, node._grad) for node in order if node._row is None]
-            try:
-                for node in order:
-                    node._grad = 0.0
-                self._grad = 1.0
-                for node in reversed(order):
-                    gradient = node._grad
-                    left = node._left
-                    if left is not None:
-                        left._grad += gradient * node._left_partial
-                    right = node._right
-                    if right is not None:
-                        right._grad += gradient * node._right_partial
-                for leaf, before in held:
-                    leaf._grad += before
-            except BaseException:  # Ctrl-C, that is
-                for leaf, before in held:
-                    leaf._grad = before
-                raise
+        with engine.lock:
+            engine.backpropagate(self)
 
     def detach(self) -> "Value":
         """A new leaf with the same number and label: gradients stop there."""
-        return Value(self._data, self.label)
+        return Value(self._data, self._label)
 
-    # Recording. + and * are most of any graph, so their rows stand here by hand; a test holds them to the table.
+    # The operators stand in the engine; this is what type checkers are told of them.
+    # [[[cog
+    # import runpy  # not from the package, which may not import while this is being written
+    # TABLE = runpy.run_path("autograd_mini/ops.py")["TABLE"]
+    # source = runpy.run_path("autograd_mini/python_source.py")
+    # cog.outl("    if TYPE_CHECKING:")
+    # for op in TABLE.values():
+    #     if op.is_operator:
+    #         cog.outl(source["operator_types"](op))
+    # ]]]
+    if TYPE_CHECKING:
 
-    def __add__(self, other: "Value | float") -> "Value":
-        if isinstance(other, Value):
-            right: Value | None = other
-            number = other._data
-            right_partial = 1.0
-        else:
-            if other.__class__ is not float:
-                if not isinstance(other, _NUMBER_TYPES):
-                    return NotImplemented
-                other = to_float(other, "Value +")
-            right = None
-            number = right_partial = other
-        node = _blank(Value)
-        node._data = self._data + number
-        node._grad = 0.0
-        node._row = ADD
-        node._left = self
-        node._right = right
-        node._left_partial = 1.0
-        node._right_partial = right_partial
-        node._mark = 0.0
-        node.label = ""
-        return node
-
-    def __mul__(self, other: "Value | float") -> "Value":
-        if isinstance(other, Value):
-            right: Value | None = other
-            number = other._data
-            right_partial = self._data
-        else:
-            if other.__class__ is not float:
-                if not isinstance(other, _NUMBER_TYPES):
-                    return NotImplemented
-                other = to_float(other, "Value *")
-            right = None
-            number = right_partial = other
-        node = _blank(Value)
-        node._data = self._data * number
-        node._grad = 0.0
-        node._row = MUL
-        node._left = self
-        node._right = right
-        node._left_partial = number
-        node._right_partial = right_partial
-        node._mark = 0.0
-        node.label = ""
-        return node
-
-    def __radd__(self, other: float) -> "Value":
-        if not isinstance(other, _NUMBER_TYPES):
-            return NotImplemented
-        number = to_float(other, "Value +")
-        return _record(ADD, number + self._data, None, self, number, 1.0)
-
-    def __rmul__(self, other: float) -> "Value":
-        if not isinstance(other, _NUMBER_TYPES):
-            return NotImplemented
-        number = to_float(other, "Value *")
-        return _record(MUL, number * self._data, None, self, number, number)
-
-    def __sub__(self, other: "Value | float") -> "Value":
-        return _record_operator(SUB, self, other)
-
-    def __rsub__(self, other: float) -> "Value":
-        return _record_operator(SUB, other, self)
-
-    def __truediv__(self, other: "Value | float") -> "Value":
-        return _record_operator(DIV, self, other)
-
-    def __rtruediv__(self, other: float) -> "Value":
-        return _record_operator(DIV, other, self)
-
-    def __pow__(self, other: "Value | float") -> "Value":
-        return _record_operator(POW, self, other)
-
-    def __rpow__(self, other: float) -> "Value":
-        return _record_operator(POW, other, self)
-
-    def __neg__(self) -> "Value":
-        return _record_one(NEG, self)
+        def __add__(self, other: "Value | Number") -> "Value": ...
+        def __radd__(self, other: Number) -> "Value": ...
+        def __sub__(self, other: "Value | Number") -> "Value": ...
+        def __rsub__(self, other: Number) -> "Value": ...
+        def __mul__(self, other: "Value | Number") -> "Value": ...
+        def __rmul__(self, other: Number) -> "Value": ...
+        def __truediv__(self, other: "Value | Number") -> "Value": ...
+        def __rtruediv__(self, other: Number) -> "Value": ...
+        def __neg__(self) -> "Value": ...
+        def __pow__(self, other: "Value | Number") -> "Value": ...
+        def __rpow__(self, other: Number) -> "Value": ...
+        def __abs__(self) -> "Value": ...
+    # [[[end]]]
 
     def __pos__(self) -> "Value":
         return self
-
-    def __abs__(self) -> "Value":
-        return _record_one(ABS, self)
 
     # Comparisons follow the numbers, so that max(), sorted() and `if loss < 0.1` do what they say.
 
@@ -250,95 +150,104 @@ class Value(Node):
 
     def __repr__(self) -> str:
         made_by = f", op={self._row.name}" if self._row else ""
-        label = f", label={self.label!r}" if self.label else ""
+        label = f", label={self._label!r}" if self._label else ""
         return f"Value(data={self._data!r}, grad={self._grad!r}{made_by}{label})"
 
     # The named functions of the table as methods. `make functions` writes them; edit the row in ops.py instead.
     # [[[cog
-    # import runpy  # not from the package, which may not import while this is being written
-    # TABLE = runpy.run_path("autograd_mini/ops.py")["TABLE"]
     # for op in TABLE.values():
-    #     if op.is_operator:
-    #         continue
-    #     others = [p.partition("=") for p in op.parameters[1:]]
-    #     typed = [f', {n}: "Value | float"' + (f" = {d}" if d else "") for n, _, d in others]
-    #     operands = "".join(f", {n}" for n, _, _ in others)
-    #     record = "_record_two" if others else "_record_one"
-    #     cog.outl(f'    def {op.name}(self{"".join(typed)}) -> "Value":')
-    #     cog.outl(f'        """{op.doc}"""')
-    #     cog.outl(f"        return {record}(ops.{op.name.upper()}, self{operands})\n")
+    #     if not op.is_operator:
+    #         cog.outl(source["method"](op) + "\n")
     # ]]]
     def exp(self) -> "Value":
         """e to the power x; inf beyond 709.78."""
-        return _record_one(ops.EXP, self)
+        result: Value = engine.exp(self)
+        return result
 
     def log(self) -> "Value":
         """The natural logarithm; log(0) is -inf, of a negative number NaN."""
-        return _record_one(ops.LOG, self)
+        result: Value = engine.log(self)
+        return result
 
     def log1p(self) -> "Value":
         """log(1 + x), exact for small x."""
-        return _record_one(ops.LOG1P, self)
+        result: Value = engine.log1p(self)
+        return result
 
     def expm1(self) -> "Value":
         """exp(x) - 1, exact for small x."""
-        return _record_one(ops.EXPM1, self)
+        result: Value = engine.expm1(self)
+        return result
 
     def sqrt(self) -> "Value":
         """The square root; of a negative number NaN; the derivative at 0 is inf."""
-        return _record_one(ops.SQRT, self)
+        result: Value = engine.sqrt(self)
+        return result
 
     def sin(self) -> "Value":
         """The sine of x in radians."""
-        return _record_one(ops.SIN, self)
+        result: Value = engine.sin(self)
+        return result
 
     def cos(self) -> "Value":
         """The cosine of x in radians."""
-        return _record_one(ops.COS, self)
+        result: Value = engine.cos(self)
+        return result
 
     def tan(self) -> "Value":
         """The tangent of x in radians."""
-        return _record_one(ops.TAN, self)
+        result: Value = engine.tan(self)
+        return result
 
     def tanh(self) -> "Value":
         """The hyperbolic tangent (Gill & Gill, section 2.2)."""
-        return _record_one(ops.TANH, self)
+        result: Value = engine.tanh(self)
+        return result
 
     def sigmoid(self) -> "Value":
         """The logistic function 1 / (1 + exp(-x)) (Gill & Gill, section 2.2)."""
-        return _record_one(ops.SIGMOID, self)
+        result: Value = engine.sigmoid(self)
+        return result
 
     def softplus(self) -> "Value":
         """log(1 + exp(x)), without overflow."""
-        return _record_one(ops.SOFTPLUS, self)
+        result: Value = engine.softplus(self)
+        return result
 
     def relu(self) -> "Value":
         """x for x >= 0, else 0 (Gill & Gill, section 2.2); the derivative at 0 is 0."""
-        return _record_one(ops.RELU, self)
+        result: Value = engine.relu(self)
+        return result
 
-    def leaky_relu(self, negative_slope: "Value | float" = 0.01) -> "Value":
+    def leaky_relu(self, negative_slope: "Value | Number" = 0.01) -> "Value":
         """x for x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
-        return _record_two(ops.LEAKY_RELU, self, negative_slope)
+        result: Value = engine.leaky_relu(self, negative_slope)
+        return result
 
-    def maximum(self, y: "Value | float") -> "Value":
+    def maximum(self, y: "Value | Number") -> "Value":
         """The larger of x and y; at a tie each gets half of the gradient; NaN where either is NaN."""
-        return _record_two(ops.MAXIMUM, self, y)
+        result: Value = engine.maximum(self, y)
+        return result
 
-    def minimum(self, y: "Value | float") -> "Value":
+    def minimum(self, y: "Value | Number") -> "Value":
         """The smaller of x and y; at a tie each gets half of the gradient; NaN where either is NaN."""
-        return _record_two(ops.MINIMUM, self, y)
+        result: Value = engine.minimum(self, y)
+        return result
 
     def erf(self) -> "Value":
         """The error function."""
-        return _record_one(ops.ERF, self)
+        result: Value = engine.erf(self)
+        return result
 
     def erfc(self) -> "Value":
         """The complementary error function 1 - erf(x), exact in the right tail."""
-        return _record_one(ops.ERFC, self)
+        result: Value = engine.erfc(self)
+        return result
 
     def gelu(self) -> "Value":
         """x Φ(x), with Φ the normal distribution function, in its exact form (Hendrycks & Gimpel, 2016)."""
-        return _record_one(ops.GELU, self)
+        result: Value = engine.gelu(self)
+        return result
 
     # [[[end]]]
 
@@ -354,61 +263,10 @@ class Value(Node):
         return copies.reduce(self)
 
 
-_blank = Value.__new__
-"""A node without `__init__`, whose fields the caller sets: a third cheaper than a constructor with eight arguments."""
-
-
-def _record(
-    op: Op, data: float, left: Value | None, right: Value | None, left_partial: float, right_partial: float
-) -> Value:
-    node = _blank(Value)
-    node._data = data
-    node._grad = 0.0
-    node._row = op
-    node._left = left
-    node._right = right
-    node._left_partial = left_partial
-    node._right_partial = right_partial
-    node._mark = 0.0
-    node.label = ""
-    return node
-
-
-def _record_one(op: Op, operand: Value) -> Value:
-    x = operand._data
-    try:
-        data = float(op.forward(FLOAT, x))  # a row of one's own may return a NumPy number
-        slope = float(op.partials[0](FLOAT, data, x))
-    except FLOAT_ERRORS:
-        data = evaluate(op.forward, x)
-        slope = evaluate(op.partials[0], data, x)
-    return _record(op, data, operand, None, slope, 0.0)
-
-
-def _record_two(op: Op, left: "Value | float", right: "Value | float") -> Value:
-    """Record an operation of which at least one operand is a Value; a constant takes its partial's place."""
-    left_node = left if isinstance(left, Value) else None
-    right_node = right if isinstance(right, Value) else None
-    x = left._data if isinstance(left, Value) else to_float(left, op.name)
-    y = right._data if isinstance(right, Value) else to_float(right, op.name)
-    data = evaluate(op.forward, x, y)
-    left_partial = x if left_node is None else evaluate(op.partials[0], data, x, y)
-    right_partial = y if right_node is None else evaluate(op.partials[1], data, x, y)
-    return _record(op, data, left_node, right_node, left_partial, right_partial)
-
-
-def _record_operator(op: Op, left: "Value | float", right: "Value | float") -> Value:
-    """As Python's operators want it: NotImplemented where an operand is no number, so that it may try its own."""
-    for operand in (left, right):
-        if not isinstance(operand, Value) and not isinstance(operand, _NUMBER_TYPES):
-            return NotImplemented
-    return _record_two(op, left, right)
-
-
 def _number_or_none(operand: object) -> float | None:
     if isinstance(operand, Value):
         return operand._data
-    return to_float(operand, "Value") if isinstance(operand, _NUMBER_TYPES) else None
+    return to_float(operand, "Value") if isinstance(operand, NUMBER_TYPES) else None
 
 
 @overload
@@ -426,9 +284,8 @@ def apply(op: Op, /, *operands: Value | float) -> Value | float:
         raise TypeError(f"{op.name}: expected {op.arity} operand(s), got {len(operands)}")
     if not any(isinstance(operand, Value) for operand in operands):
         return evaluate(op.forward, *[to_float(operand, op.name) for operand in operands])
-    if op.arity == 1:
-        return _record_one(op, operands[0])  # type: ignore[arg-type]
-    return _record_two(op, *operands)
+    record: Callable[..., Value] = engine.record_one if op.arity == 1 else engine.record_two
+    return record(op, *operands)
 
 
 VALUE = arithmetic(

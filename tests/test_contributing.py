@@ -1,5 +1,6 @@
 """The guide's example of a new operation, followed to the letter on a copy of the project."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -41,8 +42,14 @@ def copy(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *words: str) -> None:
-    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+GENERATED = ["autograd_mini/engine.py", "autograd_mini/value.py", "autograd_mini/functions.py"]
 
 
 def test_an_operation_is_one_row(copy: Path) -> None:
@@ -51,7 +58,8 @@ def test_an_operation_is_one_row(copy: Path) -> None:
     table = copy / "autograd_mini" / "ops.py"
     source = table.read_text(encoding="utf-8")
     table.write_text(source.replace("\nTABLE: dict", f"\n{row}\nTABLE: dict", 1), encoding="utf-8")
-    run(copy, "-m", "cogapp", "-r", "autograd_mini/value.py", "autograd_mini/functions.py")
+    run(copy, "-m", "cogapp", "-r", *GENERATED)
+    run(copy, "-m", "ruff", "format", "-q", *GENERATED)
     (copy / "use.py").write_text(USE, encoding="utf-8")
     run(copy, "use.py")
     run(copy, "-m", "mypy", "use.py")

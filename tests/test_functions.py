@@ -27,7 +27,7 @@ from autograd_mini.ops import TABLE, Op, row
 from autograd_mini.value import VALUE, Value, apply
 
 ROOT = Path(__file__).parent.parent
-GENERATED = ["autograd_mini/value.py", "autograd_mini/functions.py"]
+GENERATED = ["autograd_mini/engine.py", "autograd_mini/value.py", "autograd_mini/functions.py"]
 NAMED = [pytest.param(op, id=op.name) for op in TABLE.values() if not op.is_operator]
 
 PRECISE = mpmath.mp.clone()
@@ -126,7 +126,7 @@ def generated_again(folder: Path) -> dict[str, str]:
     pytest.importorskip("cogapp")
     pytest.importorskip("ruff")
     (folder / "autograd_mini").mkdir(exist_ok=True)
-    for name in ["pyproject.toml", "autograd_mini/ops.py", *GENERATED]:
+    for name in ["pyproject.toml", "autograd_mini/ops.py", "autograd_mini/python_source.py", *GENERATED]:
         if not (folder / name).exists():
             shutil.copy(ROOT / name, folder / name)
     for command in (["cogapp", "-r", *GENERATED], ["ruff", "format", "--no-cache", *GENERATED]):
@@ -142,7 +142,7 @@ def test_generated_text_is_up_to_date(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", GENERATED)
 def test_generated_text_that_was_edited_is_written_again(name: str, tmp_path: Path) -> None:
     right = (ROOT / name).read_text(encoding="utf-8")
-    edited = right.replace('"""The sine of x', '"""The Sine of x')
+    edited = right.replace('"""The sine of x', '"""The Sine of x').replace("data = math.sin(x)", "data = math.cos(x)")
     assert edited != right
     (tmp_path / "autograd_mini").mkdir()
     (tmp_path / name).write_text(edited, encoding="utf-8")
@@ -152,7 +152,7 @@ def test_generated_text_that_was_edited_is_written_again(name: str, tmp_path: Pa
 def test_generated_blocks_are_there() -> None:
     for name in GENERATED:
         source = (ROOT / name).read_text(encoding="utf-8")
-        assert source.count("[[[cog") == source.count("[[[end]]]") == 1
+        assert source.count("[[[cog") == source.count("[[[end]]]") >= 1
         ast.parse(source)
 
 

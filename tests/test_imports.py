@@ -16,25 +16,28 @@ import autograd_mini
 
 ROOT = Path(__file__).parent.parent
 
-ENGINE = {"ops", "graph", "value", "functions"}
-BELOW_VALUE = {"ops", "graph", "copies"}
+ENGINE = {"ops", "engine", "graph", "value", "functions"}
+BELOW_VALUE = {"ops", "engine", "graph", "copies"}
 HELPERS = {"nested", "finite_differences", "high_precision", "rounding", "subject", "look_ahead"}
 PAPER = {"drawing", "sketch"}
 PICTURES = {"draw", "draw_network"}
 READERS = {"functional", "check", "anomaly", "expression", "walkthrough", "compiled"}
-LIBRARY = ENGINE | HELPERS | PAPER | PICTURES | READERS
+LIBRARY = ENGINE | HELPERS | PAPER | PICTURES | READERS | {"installation"}
 LAYERS = {"modules", "losses", "optimizers"}
 USES = {"training", "checkpoint", "estimators", "worked_example"}
 MAY_IMPORT: dict[str, dict[str, set[str]]] = {
     "autograd_mini": {
         "ops": set(),
-        "graph": {"ops"},
-        "copies": {"ops", "graph"},
+        "python_source": set(),
+        "engine": {"ops"},
+        "graph": {"ops", "engine"},
+        "copies": {"ops", "engine", "graph"},
         "value": BELOW_VALUE,
-        "functions": {"ops", "value"},
+        "functions": {"ops", "engine", "value"},
         **dict.fromkeys(HELPERS, BELOW_VALUE),
         "subject": ENGINE | {"nested", "look_ahead"},
         "look_ahead": BELOW_VALUE | {"finite_differences"},
+        "installation": {"engine"},
         "drawing": set(),
         "sketch": {"drawing"},
         **dict.fromkeys(PICTURES, ENGINE | HELPERS | PAPER),
@@ -149,7 +152,7 @@ DEMOS = all_imports("demos")
 
 def test_the_imports_are_read() -> None:
     found = {each.target for each in OURS if each.file == "autograd_mini/value.py"}
-    assert {"autograd_mini.graph", "autograd_mini.ops", "autograd_mini.graph.Node", "numpy"} <= found
+    assert {"autograd_mini.engine", "autograd_mini.ops.TABLE", "autograd_mini.graph.Node", "numpy"} <= found
     assert {each.file.split("/")[0] for each in [*OURS, *NN]} == {"autograd_mini", "nn"}
 
 

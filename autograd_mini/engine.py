@@ -1,0 +1,764 @@
+"""What runs at every operation: recording it, and the backward pass. Compiled by mypyc where there is a C compiler.
+
+All that is shown to users (docstrings, properties, errors of wrong calls) stands in `Node` and `Value`, which are
+ordinary Python in both builds, so that the builds differ in nothing but speed.
+"""
+
+import math
+import threading
+from typing import Any, Final
+
+import numpy as np
+
+from autograd_mini.ops import FLOAT_ERRORS, TABLE, Op, evaluate
+
+try:
+    from mypy_extensions import mypyc_attr
+except ImportError:  # only the compiler needs to know it
+
+    def mypyc_attr(*_: str, **__: object) -> Any:  # type: ignore[misc]
+        """A decorator that changes nothing."""
+        return lambda kind: kind
+
+
+COMPILED = not __file__.endswith(".py")
+"""Whether this module was compiled. The compiler is told that it is true, and leaves out the other branches."""
+
+lock = threading.Lock()
+"""Held while a graph is walked or gradients are added up: threads may share leaves, and the marks of a walk."""
+
+NUMBER_TYPES: Final = (float, int, np.floating, np.integer, np.bool_)
+
+
+def to_float(number: object, where: str) -> float:
+    """A Python or NumPy number as a float.
+
+    Raises TypeError, naming `where`, for anything else (text, None, complex numbers, lists, arrays, decimals), and
+    OverflowError for an integer beyond the floats.
+    """
+    if not isinstance(number, NUMBER_TYPES):
+        raise not_a_number(number, where)
+    try:
+        return float(number)
+    except OverflowError:
+        raise OverflowError(f"{where}: expected a number below 1.8e308, got an integer beyond it") from None
+
+
+def not_a_number(thing: object, where: str) -> TypeError:
+    """The error for it."""
+    return TypeError(f"{where}: expected a number, got {type(thing).__name__} {shorten(thing)}")
+
+
+def shorten(thing: object, length: int = 40) -> str:
+    """How a thing stands in an error message: on one line, not too long."""
+    text = " ".join(repr(thing).split())
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+# Rows bound once: the compiler reads a Final of its own module directly, an imported name through a dictionary.
+# [[[cog
+# import runpy  # not from the package, which may not import while this is being written
+# table = runpy.run_path("autograd_mini/ops.py")
+# source = runpy.run_path("autograd_mini/python_source.py")
+# for op in table["TABLE"].values():
+#     cog.outl(f'{op.name.upper()}: Final = TABLE["{op.name}"]')
+# ]]]
+ADD: Final = TABLE["add"]
+SUB: Final = TABLE["sub"]
+MUL: Final = TABLE["mul"]
+DIV: Final = TABLE["div"]
+NEG: Final = TABLE["neg"]
+POW: Final = TABLE["pow"]
+ABS: Final = TABLE["abs"]
+EXP: Final = TABLE["exp"]
+LOG: Final = TABLE["log"]
+LOG1P: Final = TABLE["log1p"]
+EXPM1: Final = TABLE["expm1"]
+SQRT: Final = TABLE["sqrt"]
+SIN: Final = TABLE["sin"]
+COS: Final = TABLE["cos"]
+TAN: Final = TABLE["tan"]
+TANH: Final = TABLE["tanh"]
+SIGMOID: Final = TABLE["sigmoid"]
+SOFTPLUS: Final = TABLE["softplus"]
+RELU: Final = TABLE["relu"]
+LEAKY_RELU: Final = TABLE["leaky_relu"]
+MAXIMUM: Final = TABLE["maximum"]
+MINIMUM: Final = TABLE["minimum"]
+ERF: Final = TABLE["erf"]
+ERFC: Final = TABLE["erfc"]
+GELU: Final = TABLE["gelu"]
+# [[[end]]]
+
+
+@mypyc_attr(acyclic=True, allow_interpreted_subclasses=True)
+class BareNode:
+    """One number of a graph, a leaf or the result of an operation on one or two operands: its fields and operators.
+
+    An operand that is a constant needs no node: its place (`_left` or `_right`) is None, and its number stands
+    where its partial derivative would. No tuple, set or closure hangs on a node: each would be one more object
+    for Python's garbage collector to visit, and those visits are most of what recording costs. Compiled, a node is
+    no object of the collector's at all (`acyclic`): operands are older than results, so there are no cycles.
+    """
+
+    __slots__ = (
+        "_data",
+        "_grad",
+        "_label",
+        "_left",
+        "_left_partial",
+        "_mark",
+        "_next",
+        "_right",
+        "_right_partial",
+        "_row",
+    )
+
+    _data: float
+    _grad: float
+    _row: Op | None
+    _left: "BareNode | None"
+    _right: "BareNode | None"
+    _left_partial: float
+    _right_partial: float
+    _label: str
+    _mark: float
+    """The last walk that came by."""
+    _next: "BareNode | None"
+    """The next one of the chain that it stands in: what a walk has to come back to or has done, or dead nodes."""
+
+    def __del__(self) -> None:
+        try:
+            recycler.take(self)
+        except AttributeError:  # `__init__` has refused its arguments, and there are no fields
+            return
+
+    # [[[cog
+    # for op in table["TABLE"].values():
+    #     if op.is_operator:
+    #         cog.outl(source["operator_methods"](op, table["arithmetic"]) + "\n")
+    # ]]]
+    def __add__(self, other: Any) -> Any:
+        right: BareNode | None = None
+        if isinstance(other, BareNode):
+            operand: BareNode = other  # one check of its type when compiled, not one at each use
+            right = operand
+            y = operand._data
+        elif type(other) is float:  # a NumPy float is a float as well, and would stay one
+            y = other
+        elif isinstance(other, NUMBER_TYPES):
+            y = to_float(other, "Value +")
+        else:
+            return NotImplemented
+        x = self._data
+        data = x + y
+        left_partial = 1.0
+        right_partial = y if right is None else 1.0
+        node = blank(recycler.kind)
+        node._row = ADD
+        node._data = data
+        node._left = self
+        node._right = right
+        node._left_partial = left_partial
+        node._right_partial = right_partial
+        node._grad = 0.0
+        node._label = ""
+        node._mark = 0.0
+        node._next = None
+        return node
+
+    def __radd__(self, other: Any) -> Any:
+        if type(other) is float:  # a NumPy float is a float as well, and would stay one
+            x = other
+        elif isinstance(other, NUMBER_TYPES):
+            x = to_float(other, "Value +")
+        else:
+            return NotImplemented
+        y = self._data
+        data = x + y
+        right_partial = 1.0
+        return record(ADD, data, None, self, x, right_partial)
+
+    def __sub__(self, other: Any) -> Any:
+        right: BareNode | None = None
+        if isinstance(other, BareNode):
+            operand: BareNode = other  # one check of its type when compiled, not one at each use
+            right = operand
+            y = operand._data
+        elif type(other) is float:  # a NumPy float is a float as well, and would stay one
+            y = other
+        elif isinstance(other, NUMBER_TYPES):
+            y = to_float(other, "Value -")
+        else:
+            return NotImplemented
+        x = self._data
+        data = x - y
+        left_partial = 1.0
+        right_partial = y if right is None else -1.0
+        return record(SUB, data, self, right, left_partial, right_partial)
+
+    def __rsub__(self, other: Any) -> Any:
+        if type(other) is float:  # a NumPy float is a float as well, and would stay one
+            x = other
+        elif isinstance(other, NUMBER_TYPES):
+            x = to_float(other, "Value -")
+        else:
+            return NotImplemented
+        y = self._data
+        data = x - y
+        right_partial = -1.0
+        return record(SUB, data, None, self, x, right_partial)
+
+    def __mul__(self, other: Any) -> Any:
+        right: BareNode | None = None
+        if isinstance(other, BareNode):
+            operand: BareNode = other  # one check of its type when compiled, not one at each use
+            right = operand
+            y = operand._data
+        elif type(other) is float:  # a NumPy float is a float as well, and would stay one
+            y = other
+        elif isinstance(other, NUMBER_TYPES):
+            y = to_float(other, "Value *")
+        else:
+            return NotImplemented
+        x = self._data
+        data = x * y
+        left_partial = y
+        right_partial = y if right is None else x
+        node = blank(recycler.kind)
+        node._row = MUL
+        node._data = data
+        node._left = self
+        node._right = right
+        node._left_partial = left_partial
+        node._right_partial = right_partial
+        node._grad = 0.0
+        node._label = ""
+        node._mark = 0.0
+        node._next = None
+        return node
+
+    def __rmul__(self, other: Any) -> Any:
+        if type(other) is float:  # a NumPy float is a float as well, and would stay one
+            x = other
+        elif isinstance(other, NUMBER_TYPES):
+            x = to_float(other, "Value *")
+        else:
+            return NotImplemented
+        y = self._data
+        data = x * y
+        right_partial = x
+        return record(MUL, data, None, self, x, right_partial)
+
+    def __truediv__(self, other: Any) -> Any:
+        right: BareNode | None = None
+        if isinstance(other, BareNode):
+            operand: BareNode = other  # one check of its type when compiled, not one at each use
+            right = operand
+            y = operand._data
+        elif type(other) is float:  # a NumPy float is a float as well, and would stay one
+            y = other
+        elif isinstance(other, NUMBER_TYPES):
+            y = to_float(other, "Value /")
+        else:
+            return NotImplemented
+        x = self._data
+        try:
+            data = x / y
+            left_partial = 1.0 / y
+            right_partial = y if right is None else -data / y
+        except FLOAT_ERRORS:
+            return record_two(DIV, self, other)
+        return record(DIV, data, self, right, left_partial, right_partial)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        if type(other) is float:  # a NumPy float is a float as well, and would stay one
+            x = other
+        elif isinstance(other, NUMBER_TYPES):
+            x = to_float(other, "Value /")
+        else:
+            return NotImplemented
+        y = self._data
+        try:
+            data = x / y
+            right_partial = -data / y
+        except FLOAT_ERRORS:
+            return record_two(DIV, other, self)
+        return record(DIV, data, None, self, x, right_partial)
+
+    def __neg__(self) -> Any:
+        x = self._data
+        data = -x
+        slope = -1.0
+        return record(NEG, data, self, None, slope, 0.0)
+
+    def __pow__(self, other: Any) -> Any:
+        right: BareNode | None = None
+        if isinstance(other, BareNode):
+            operand: BareNode = other  # one check of its type when compiled, not one at each use
+            right = operand
+            y = operand._data
+        elif type(other) is float:  # a NumPy float is a float as well, and would stay one
+            y = other
+        elif isinstance(other, NUMBER_TYPES):
+            y = to_float(other, "Value **")
+        else:
+            return NotImplemented
+        x = self._data
+        try:
+            data = math.pow(x, y)
+            left_partial = 0.0 if y <= 0.0 and y >= 0.0 and abs(x) < 1e-300 else y * math.pow(x, y - 1.0)
+            right_partial = y if right is None else 0.0 if x <= 0.0 and x >= 0.0 and y >= 0.0 else data * math.log(x)
+        except FLOAT_ERRORS:
+            return record_two(POW, self, other)
+        return record(POW, data, self, right, left_partial, right_partial)
+
+    def __rpow__(self, other: Any) -> Any:
+        if type(other) is float:  # a NumPy float is a float as well, and would stay one
+            x = other
+        elif isinstance(other, NUMBER_TYPES):
+            x = to_float(other, "Value **")
+        else:
+            return NotImplemented
+        y = self._data
+        try:
+            data = math.pow(x, y)
+            right_partial = 0.0 if x <= 0.0 and x >= 0.0 and y >= 0.0 else data * math.log(x)
+        except FLOAT_ERRORS:
+            return record_two(POW, other, self)
+        return record(POW, data, None, self, x, right_partial)
+
+    def __abs__(self) -> Any:
+        x = self._data
+        data = abs(x)
+        slope = 1.0 if x > 0.0 else (-1.0 if x < 0.0 else 0.0 * x)
+        return record(ABS, data, self, None, slope, 0.0)
+
+    # [[[end]]]
+
+
+class Recycler:
+    """Keeps dead nodes for the next results, when compiled.
+
+    Freeing and asking again for the memory of a graph costs more than computing it. And a long graph must not be
+    freed by recursion, node within node: dead nodes wait in a chain until the one before them has let go of its
+    operands.
+    """
+
+    def __init__(self) -> None:
+        self.kind: type[BareNode] = BareNode
+        """The class of results, see `graph.adds_to_node`."""
+        self.spare: BareNode | None = None
+        self.count = 0
+        self.dead: BareNode | None = None
+        self.is_working = False
+
+    def take(self, first: BareNode) -> None:
+        """A node whose last reference has gone: what `__del__` passes on comes alive again as a spare one."""
+        if first._mark == _RELEASED:
+            return
+        if self.is_working:
+            first._next = self.dead
+            self.dead = first
+            return
+        self.is_working = True
+        node: BareNode | None = first
+        while node is not None:
+            left = node._left
+            right = node._right
+            node._left = None
+            node._right = None
+            if self.count < MOST_SPARE_NODES and type(node) is self.kind:
+                node._next = self.spare
+                self.spare = node
+                self.count += 1
+            else:
+                node._next = None
+                node._mark = _RELEASED
+            # Here they may die, and join the chain.
+            del left, right
+            node = self.dead
+            if node is not None:
+                self.dead = node._next
+        self.is_working = False
+
+
+MOST_SPARE_NODES: Final = 131_072
+"""They take 15 MB; enough for a network of a hundred thousand operations trained again and again."""
+
+_RELEASED: Final = -1.0
+"""The mark of a node that is not kept as a spare one."""
+
+recycler: Final = Recycler()
+
+
+if COMPILED:
+
+    def blank(kind: type[BareNode]) -> BareNode:
+        """A node whose fields the caller sets."""
+        node = recycler.spare
+        if node is None:
+            return BareNode()
+        recycler.spare = node._next
+        recycler.count -= 1
+        return node
+
+else:
+    # Python's own allocator and collector take care of interpreted nodes.
+    blank = object.__new__  # type: ignore[assignment]
+    del BareNode.__del__
+
+
+def record(
+    op: Op, data: float, left: BareNode | None, right: BareNode | None, left_partial: float, right_partial: float
+) -> Any:
+    """A result, with what is needed to differentiate it."""
+    node = blank(recycler.kind)
+    node._data = data
+    node._grad = 0.0
+    node._row = op
+    node._left = left
+    node._right = right
+    node._left_partial = left_partial
+    node._right_partial = right_partial
+    node._label = ""
+    node._mark = 0.0
+    node._next = None
+    return node
+
+
+def record_one(op: Op, operand: BareNode) -> Any:
+    """Apply any row of one operand."""
+    x = operand._data
+    data = evaluate(op.forward, x)
+    return record(op, data, operand, None, evaluate(op.partials[0], data, x), 0.0)
+
+
+def record_two(op: Op, left: object, right: object) -> Any:
+    """Apply any row of two operands, of which at least one is a node; a constant takes its partial's place."""
+    left_node = left if isinstance(left, BareNode) else None
+    right_node = right if isinstance(right, BareNode) else None
+    x = left._data if isinstance(left, BareNode) else to_float(left, op.name)
+    y = right._data if isinstance(right, BareNode) else to_float(right, op.name)
+    data = evaluate(op.forward, x, y)
+    left_partial = x if left_node is None else evaluate(op.partials[0], data, x, y)
+    right_partial = y if right_node is None else evaluate(op.partials[1], data, x, y)
+    return record(op, data, left_node, right_node, left_partial, right_partial)
+
+
+# The named rows of the table, each applied to a node.
+# [[[cog
+# for op in table["TABLE"].values():
+#     if not op.is_operator:
+#         cog.outl("\n\n" + source["recorder"](op, table["arithmetic"]))
+# ]]]
+
+
+def exp(node: BareNode) -> Any:
+    x = node._data
+    try:
+        data = math.exp(x)
+        slope = data
+    except FLOAT_ERRORS:
+        return record_one(EXP, node)
+    return record(EXP, data, node, None, slope, 0.0)
+
+
+def log(node: BareNode) -> Any:
+    x = node._data
+    try:
+        data = math.log(x)
+        slope = 1.0 / x
+    except FLOAT_ERRORS:
+        return record_one(LOG, node)
+    return record(LOG, data, node, None, slope, 0.0)
+
+
+def log1p(node: BareNode) -> Any:
+    x = node._data
+    try:
+        data = math.log1p(x)
+        slope = 1.0 / (1.0 + x)
+    except FLOAT_ERRORS:
+        return record_one(LOG1P, node)
+    return record(LOG1P, data, node, None, slope, 0.0)
+
+
+def expm1(node: BareNode) -> Any:
+    x = node._data
+    try:
+        data = math.expm1(x)
+        slope = math.exp(x)
+    except FLOAT_ERRORS:
+        return record_one(EXPM1, node)
+    return record(EXPM1, data, node, None, slope, 0.0)
+
+
+def sqrt(node: BareNode) -> Any:
+    x = node._data
+    try:
+        data = math.sqrt(x)
+        slope = 0.5 / data
+    except FLOAT_ERRORS:
+        return record_one(SQRT, node)
+    return record(SQRT, data, node, None, slope, 0.0)
+
+
+def sin(node: BareNode) -> Any:
+    x = node._data
+    try:
+        data = math.sin(x)
+        slope = math.cos(x)
+    except FLOAT_ERRORS:
+        return record_one(SIN, node)
+    return record(SIN, data, node, None, slope, 0.0)
+
+
+def cos(node: BareNode) -> Any:
+    x = node._data
+    try:
+        data = math.cos(x)
+        slope = -math.sin(x)
+    except FLOAT_ERRORS:
+        return record_one(COS, node)
+    return record(COS, data, node, None, slope, 0.0)
+
+
+def tan(node: BareNode) -> Any:
+    x = node._data
+    try:
+        data = math.tan(x)
+        slope = 1.0 + data * data
+    except FLOAT_ERRORS:
+        return record_one(TAN, node)
+    return record(TAN, data, node, None, slope, 0.0)
+
+
+def tanh(node: BareNode) -> Any:
+    x = node._data
+    try:
+        data = math.tanh(x)
+        part_1 = math.exp(-abs(2.0 * x))
+        part_2 = math.exp(-abs(-2.0 * x))
+        slope = (
+            4.0
+            * ((1.0 if 2.0 * x >= 0.0 else part_1) / (1.0 + part_1))
+            * ((1.0 if -2.0 * x >= 0.0 else part_2) / (1.0 + part_2))
+        )
+    except FLOAT_ERRORS:
+        return record_one(TANH, node)
+    return record(TANH, data, node, None, slope, 0.0)
+
+
+def sigmoid(node: BareNode) -> Any:
+    x = node._data
+    try:
+        part_1 = math.exp(-abs(x))
+        data = (1.0 if x >= 0.0 else part_1) / (1.0 + part_1)
+        part_2 = math.exp(-abs(-x))
+        slope = data * ((1.0 if -x >= 0.0 else part_2) / (1.0 + part_2))
+    except FLOAT_ERRORS:
+        return record_one(SIGMOID, node)
+    return record(SIGMOID, data, node, None, slope, 0.0)
+
+
+def softplus(node: BareNode) -> Any:
+    x = node._data
+    try:
+        part_1 = math.exp(-abs(x))
+        data = (x if x > 0.0 else 0.0) + math.log1p(part_1)
+        slope = (1.0 if x >= 0.0 else part_1) / (1.0 + part_1)
+    except FLOAT_ERRORS:
+        return record_one(SOFTPLUS, node)
+    return record(SOFTPLUS, data, node, None, slope, 0.0)
+
+
+def relu(node: BareNode) -> Any:
+    x = node._data
+    data = 0.0 if x <= 0.0 else x
+    slope = 1.0 if x > 0.0 else 0.0 * data
+    return record(RELU, data, node, None, slope, 0.0)
+
+
+def leaky_relu(node: BareNode, other: Any) -> Any:
+    right: BareNode | None = None
+    if isinstance(other, BareNode):
+        operand: BareNode = other  # one check of its type when compiled, not one at each use
+        right = operand
+        y = operand._data
+    elif type(other) is float:  # a NumPy float is a float as well, and would stay one
+        y = other
+    elif isinstance(other, NUMBER_TYPES):
+        y = to_float(other, "leaky_relu")
+    else:
+        raise not_a_number(other, "leaky_relu")
+    x = node._data
+    data = y * x if x <= 0.0 else x
+    left_partial = y if x <= 0.0 else (1.0 if x > 0.0 else x)
+    right_partial = y if right is None else 0.0 if x > 0.0 else x
+    return record(LEAKY_RELU, data, node, right, left_partial, right_partial)
+
+
+def maximum(node: BareNode, other: Any) -> Any:
+    right: BareNode | None = None
+    if isinstance(other, BareNode):
+        operand: BareNode = other  # one check of its type when compiled, not one at each use
+        right = operand
+        y = operand._data
+    elif type(other) is float:  # a NumPy float is a float as well, and would stay one
+        y = other
+    elif isinstance(other, NUMBER_TYPES):
+        y = to_float(other, "maximum")
+    else:
+        raise not_a_number(other, "maximum")
+    x = node._data
+    try:
+        data = x if x > y else (y if y >= x else math.nan)
+        left_partial = 1.0 if x > y else (0.0 if x < y else (0.5 if x >= y else math.nan))
+        right_partial = y if right is None else 1.0 if y > x else (0.0 if y < x else (0.5 if y >= x else math.nan))
+    except FLOAT_ERRORS:
+        return record_two(MAXIMUM, node, other)
+    return record(MAXIMUM, data, node, right, left_partial, right_partial)
+
+
+def minimum(node: BareNode, other: Any) -> Any:
+    right: BareNode | None = None
+    if isinstance(other, BareNode):
+        operand: BareNode = other  # one check of its type when compiled, not one at each use
+        right = operand
+        y = operand._data
+    elif type(other) is float:  # a NumPy float is a float as well, and would stay one
+        y = other
+    elif isinstance(other, NUMBER_TYPES):
+        y = to_float(other, "minimum")
+    else:
+        raise not_a_number(other, "minimum")
+    x = node._data
+    try:
+        data = x if x < y else (y if y <= x else math.nan)
+        left_partial = 1.0 if y > x else (0.0 if y < x else (0.5 if y >= x else math.nan))
+        right_partial = y if right is None else 1.0 if x > y else (0.0 if x < y else (0.5 if x >= y else math.nan))
+    except FLOAT_ERRORS:
+        return record_two(MINIMUM, node, other)
+    return record(MINIMUM, data, node, right, left_partial, right_partial)
+
+
+def erf(node: BareNode) -> Any:
+    x = node._data
+    try:
+        data = math.erf(x)
+        slope = 1.1283791670955126 * math.exp(-x * x)
+    except FLOAT_ERRORS:
+        return record_one(ERF, node)
+    return record(ERF, data, node, None, slope, 0.0)
+
+
+def erfc(node: BareNode) -> Any:
+    x = node._data
+    try:
+        data = math.erfc(x)
+        slope = -1.1283791670955126 * math.exp(-x * x)
+    except FLOAT_ERRORS:
+        return record_one(ERFC, node)
+    return record(ERFC, data, node, None, slope, 0.0)
+
+
+def gelu(node: BareNode) -> Any:
+    x = node._data
+    try:
+        part_1 = 0.5 * math.erfc(-x * 0.7071067811865476)
+        data = x * (part_1)
+        slope = part_1 + x * math.exp(-0.5 * x * x) / 2.5066282746310002
+    except FLOAT_ERRORS:
+        return record_one(GELU, node)
+    return record(GELU, data, node, None, slope, 0.0)
+
+
+# [[[end]]]
+
+
+_last_walk = 0.0
+
+
+def walk(root: BareNode, leaves: list[BareNode] | None = None) -> BareNode:
+    """The nodes that root depends on, as a chain by `_next`: root first, each before its operands. Hold `lock`.
+
+    Depth first, left operand first; the way back is a chain as well, so that there is no stack to overflow.
+    Where a list of leaves is given, they are added to it, and the gradients of all others set to 0.
+    """
+    global _last_walk
+    mark = _last_walk = _last_walk + 1.0
+    done: BareNode | None = None
+    way_back: BareNode | None = None
+    node = root
+    node._mark = mark
+    while True:
+        left = node._left
+        if left is not None and left._mark != mark:
+            left._mark = mark
+            node._next = way_back
+            way_back = node
+            node = left
+            continue
+        while True:
+            right = node._right
+            if right is not None and right._mark != mark:
+                right._mark = mark
+                node._next = way_back
+                way_back = node
+                node = right
+                break
+            if leaves is not None:
+                if node._row is None:
+                    leaves.append(node)
+                else:
+                    node._grad = 0.0
+            node._next = done
+            done = node
+            if way_back is None:
+                return done
+            node = way_back
+            way_back = node._next
+
+
+def in_order(root: BareNode) -> list[Any]:
+    """Every node that root depends on, each after its operands, root last. Hold `lock`."""
+    order = []
+    node: BareNode | None = walk(root)
+    while node is not None:
+        order.append(node)
+        following = node._next
+        node._next = None
+        node = following
+    order.reverse()
+    return order
+
+
+def backpropagate(root: BareNode) -> None:
+    """The backward pass. Hold `lock`."""
+    leaves: list[BareNode] = []
+    node: BareNode | None = walk(root, leaves)
+    # Leaves start from 0 as well, and what they held is added at the end: so a second call doubles them
+    # exactly, whatever the rounding of the sums, and one that is interrupted leaves them as they were.
+    held = [leaf._grad for leaf in leaves]
+    try:
+        for leaf in leaves:
+            leaf._grad = 0.0
+        root._grad = 1.0
+        while node is not None:
+            gradient = node._grad
+            left = node._left
+            if left is not None:
+                left._grad += gradient * node._left_partial
+            right = node._right
+            if right is not None:
+                right._grad += gradient * node._right_partial
+            following = node._next
+            node._next = None
+            node = following
+        for leaf, before in zip(leaves, held, strict=True):
+            leaf._grad += before
+    except BaseException:  # Ctrl-C, that is
+        for leaf, before in zip(leaves, held, strict=True):
+            leaf._grad = before
+        raise

@@ -1,0 +1,313 @@
+"""The engine beside the table that it was written from, its walk, its recycled nodes, and the two builds' sameness."""
+
+import gc
+import inspect
+import math
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import fields, run_in_threads
+
+from autograd_mini import engine
+from autograd_mini.engine import COMPILED, MOST_SPARE_NODES, recycler
+from autograd_mini.ops import TABLE, Op
+from autograd_mini.value import Value
+
+ROWS = [pytest.param(op, id=op.name) for op in TABLE.values()]
+OPERATORS: dict[str, Any] = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "pow": lambda x, y: x**y,
+    "neg": lambda x: -x,
+    "abs": abs,
+}
+NUMBERS = st.floats() | st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 3.0, 710.0, -745.0, 1e-308, 5e-324, math.pi])
+
+
+def apply_written_out(op: Op, *operands: Any) -> Any:
+    """As a user writes it: an operator, or the method of a Value."""
+    return OPERATORS[op.name](*operands) if op.is_operator else getattr(operands[0], op.name)(*operands[1:])
+
+
+# What `make functions` wrote, beside the rows it wrote it from
+
+
+@pytest.mark.parametrize("op", ROWS)
+@given(x=NUMBERS, y=NUMBERS)
+def test_every_row_written_out_equals_the_row_to_the_last_bit(op: Op, x: float, y: float) -> None:
+    left, right = Value(x), Value(y)
+    if op.arity == 1:
+        assert fields(apply_written_out(op, left)) == fields(engine.record_one(op, left))
+        return
+    for other in (right, left, y, np.float64(y)):
+        assert fields(apply_written_out(op, left, other)) == fields(engine.record_two(op, left, other))
+    if op.is_operator:
+        for other in (x, np.float64(x)):
+            assert fields(apply_written_out(op, other, right)) == fields(engine.record_two(op, other, right))
+
+
+@pytest.mark.parametrize("number", [2, True, np.float32(0.1), np.float64(0.1), np.int8(3), np.bool_(True)])
+def test_numbers_of_other_types_become_floats(number: Any) -> None:
+    x = Value(1.5)
+    for result in (x + number, number + x, x * number, number * x, x - number, number - x, x / number, x**number):
+        assert type(result.data) is float
+        assert {type(operand) for operand in result.operands} == {Value, float}
+        assert all(type(local) is float for local in result.partials)
+
+
+# The recycled nodes
+
+
+@pytest.mark.skipif(not COMPILED, reason="only the compiled engine keeps dead nodes")
+def test_dead_nodes_are_used_again_and_no_more_than_the_limit_are_kept() -> None:
+    x = Value(1.0)
+    root = x
+    for _ in range(MOST_SPARE_NODES + 1000):
+        root = root + x
+    del root
+    assert recycler.count == MOST_SPARE_NODES
+    y = x + x
+    assert recycler.count == MOST_SPARE_NODES - 1
+    assert fields(y) == (Value, TABLE["add"], x, x, "", *map(repr, (2.0, 0.0, 1.0, 1.0, 0.0)))
+    del y
+    assert recycler.count == MOST_SPARE_NODES
+
+
+def test_a_recycled_node_remembers_nothing() -> None:
+    x = Value(3.0)
+    for _ in range(3):
+        y = x * x
+        assert (y.data, y.grad, y.label, y.op) == (9.0, 0.0, "", TABLE["mul"])
+        y.label, y.grad = "y", 5.0
+        z = y.sin()
+        z.backward()
+        del y, z
+
+
+def test_leaves_and_operands_live_as_long_as_a_graph_needs_them() -> None:
+    kept = [Value(float(index)) * 2.0 for index in range(1000)]
+    for _ in range(3):
+        others = [Value(7.0) + 1.0 for _ in range(1000)]
+        del others
+    assert [result.data for result in kept] == [2.0 * index for index in range(1000)]
+    assert [result.parents[0].data for result in kept] == [float(index) for index in range(1000)]
+
+
+class Watched(Value):
+    """A leaf that tells when it is freed."""
+
+    freed: list[float]
+
+    def __init__(self, number: float, freed: list[float]) -> None:
+        super().__init__(number)
+        self.freed = freed
+
+    def __del__(self) -> None:
+        self.freed.append(self.data)
+
+
+def test_a_graph_is_freed_when_its_last_result_is() -> None:
+    freed: list[float] = []
+    result = (Watched(1.0, freed) + Watched(2.0, freed)).exp() * Watched(3.0, freed)
+    again = result + 1.0
+    del result
+    gc.collect()
+    assert freed == []
+    del again
+    assert sorted(freed) == [1.0, 2.0, 3.0]
+
+
+def test_a_subclass_that_frees_and_records_while_it_dies() -> None:
+    results: list[float] = []
+
+    class Last(Value):
+        def __del__(self) -> None:
+            other = Value(5.0) * 2.0 + 1.0
+            other.backward()
+            results.append(other.data)
+
+    for _ in range(100):
+        graph = Last(1.0) + Last(2.0)
+        del graph
+    assert results == [11.0] * 200
+
+
+def test_nested_containers_of_nodes_are_freed() -> None:
+    """Freed fifty deep, CPython puts objects that have no collector header where they do damage: see engine.h."""
+    kept = [Value(float(index)) for index in range(3000)]
+    for depth in range(40, 60):
+        nested: list[Any] = [Value(1.0) + 1.0 for _ in range(20)]
+        for _ in range(depth):
+            nested = [nested, Value(2.0) * 3.0, Value(4.0)]
+        del nested
+    deep: Any = None
+    for _ in range(1000):
+        deep = (deep, Value(1.0).exp())
+    del deep
+    assert [leaf.data for leaf in kept] == [float(index) for index in range(3000)]
+    assert all(leaf.op is None and leaf.label == "" and leaf.grad == 0.0 for leaf in kept)
+
+
+@pytest.mark.skipif(not COMPILED, reason="every object of an interpreted class is the collector's")
+def test_compiled_nodes_are_none_of_the_collectors_business() -> None:
+    x = Value(1.0)
+    result = (x * 2.0).sin() + x
+    assert not any(gc.is_tracked(node) for node in (x, result, *result.parents))
+
+
+@pytest.mark.skipif(COMPILED, reason="a compiled node is no object of the collector's")
+def test_an_interpreted_node_is_one_tracked_object() -> None:
+    x = Value(1.0)
+    gc.collect()
+    before = len(gc.get_objects())
+    results = [x * 2.0 + x for _ in range(1000)]
+    assert len(gc.get_objects()) - before == 2001  # the list as well
+    assert len(results) == 1000
+
+
+def test_nothing_of_ours_touches_the_collectors_settings() -> None:
+    before = gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()
+    x = Value(1.0)
+    total = sum(x * float(index) for index in range(10_000))
+    assert isinstance(total, Value)
+    total.backward()
+    assert (gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()) == before
+
+
+def test_threads_that_record_and_free_at_once() -> None:
+    sums: list[list[float]] = [[] for _ in range(4)]
+
+    def work(index: int) -> None:
+        for _ in range(50):
+            x = Value(float(index + 1))
+            total = x
+            for _ in range(200):
+                total = total + x * x
+            total.backward()
+            sums[index].append(x.grad)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        run_in_threads(work)
+    finally:
+        sys.setswitchinterval(interval)
+    assert sums == [[1.0 + 400.0 * (index + 1)] * 50 for index in range(4)]
+    assert threading.active_count() >= 1
+
+
+# What compiling must not change
+
+
+def public_members() -> list[str]:
+    """The names that users see on a Value."""
+    return [name for name in dir(Value) if not name.startswith("_")]
+
+
+def test_docstrings_signatures_and_names_are_there() -> None:
+    assert inspect.getdoc(Value).startswith("A number that records the operations on it")  # type: ignore[union-attr]
+    assert (Value.__name__, Value.__qualname__, Value.__module__) == ("Value", "Value", "autograd_mini.value")
+    assert list(inspect.signature(Value).parameters) == ["data", "label"]
+    for name in public_members():
+        member = inspect.getattr_static(Value, name)
+        assert inspect.getdoc(member), name
+        if not isinstance(member, property):
+            assert inspect.signature(member).return_annotation is not inspect.Signature.empty, name
+    assert "numpy" in str(inspect.signature(Value).parameters["data"].annotation)
+    assert inspect.getsource(Value).startswith("@adds_to_node\nclass Value(Node):")
+
+
+ANY_VALUE: Any = Value
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: ANY_VALUE(), r"Value.__init__\(\) missing 1 required positional argument: 'data'"),
+        (lambda: ANY_VALUE(1, lable="x"), r"Value.__init__\(\) got an unexpected keyword argument 'lable'"),
+        (lambda: ANY_VALUE(1).sin(2), r"Value.sin\(\) takes 1 positional argument but 2 were given"),
+        (lambda: ANY_VALUE(1, label=2), r"Value: expected a text as label, got int 2"),
+        (lambda: setattr(ANY_VALUE(1), "label", 2), r"Value.label: expected a text as label, got int 2"),
+        (lambda: setattr(ANY_VALUE(1), "data", "2"), r"Value.data: expected a number, got str '2'"),
+        (lambda: ANY_VALUE(1) + "2", r"unsupported operand type\(s\) for \+: 'Value' and 'str'"),
+        (lambda: [] * ANY_VALUE(1), r"can't multiply sequence by non-int of type 'Value'"),
+        (lambda: ANY_VALUE(1) < None, r"'<' not supported between instances of 'Value' and 'NoneType'"),
+        (lambda: ANY_VALUE(1).maximum("2"), r"maximum: expected a number, got str '2'"),
+    ],
+)
+def test_wrong_calls_get_the_same_error_on_both_builds(wrong: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        wrong()
+
+
+def test_attributes_that_are_not_there() -> None:
+    x: Any = Value(1.0)
+    with pytest.raises(AttributeError, match=r"^'Value' object has no attribute 'weight'$"):
+        x.weight = 1.0
+    with pytest.raises(AttributeError, match=r"^'Value' object has no attribute 'weight'$"):
+        _ = x.weight
+    for name in ("data", "grad", "label"):
+        with pytest.raises(AttributeError, match=rf"^property '{name}' of 'Value' object has no deleter$"):
+            delattr(x, name)
+    with pytest.raises(AttributeError, match=r"^property 'op' of 'Value' object has no setter$"):
+        x.op = None
+
+
+def test_a_value_that_was_refused_leaves_no_trace(capfd: pytest.CaptureFixture[str]) -> None:
+    for wrong in ("text", None, [1.0]):
+        with pytest.raises(TypeError):
+            Value(wrong)  # type: ignore[arg-type]
+    gc.collect()
+    assert capfd.readouterr().err == ""
+
+
+def test_subclasses() -> None:
+    class Weight(Value):
+        """With an attribute, a method, a keyword and an operator of its own."""
+
+        def __init__(self, data: float, *, name: str = "w") -> None:
+            super().__init__(data, label=name)
+            self.history: list[float] = []
+
+        def step(self, rate: float) -> None:
+            self.history.append(self.data)
+            self.data -= rate * self.grad
+
+        def __rshift__(self, other: Value) -> str:
+            return f"{self.label}>>{other.data}"
+
+    w = Weight(2.0, name="weight")
+    loss = (w * 3.0 - 1.0) ** 2
+    loss.backward()
+    w.step(0.1)
+    assert (w.history, w.data, w.label) == ([2.0], 2.0 - 0.1 * 30.0, "weight")
+    assert type(loss) is Value
+    assert isinstance(w, Value)
+    assert loss.parents[0].parents[0].parents[0] is w
+    assert w >> Value(1.0) == "weight>>1.0"
+
+    class Mine(Value):
+        def __mul__(self, other: Any) -> Any:
+            return "mine"
+
+        def __radd__(self, other: Any) -> Any:
+            return "mine too"
+
+    assert Mine(1.0) * 2 == "mine"
+    assert Value(1.0) + Mine(2.0) == "mine too"
+    assert (2 * Mine(3.0)).data == 6.0
+
+
+def test_methods_can_be_added_in_a_notebook() -> None:
+    Value.square = lambda self: self * self  # type: ignore[attr-defined]
+    try:
+        assert Value(3.0).square().data == 9.0  # type: ignore[attr-defined]
+    finally:
+        del Value.square  # type: ignore[attr-defined]
