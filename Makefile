@@ -2,15 +2,21 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-GENERATED := autograd_mini/value.py autograd_mini/functions.py
+GENERATED := autograd_mini/engine.py autograd_mini/value.py autograd_mini/functions.py
+
+# The development install is interpreted, so that it follows the source; the compiled build lies beside it.
+export AUTOGRAD_MINI_PURE := 1
+WITH_COMPILED := PYTHONPATH=$(CURDIR)/build/compiled PYTHONSAFEPATH=1
 
 .PHONY: demo test lint bench functions
 
 demo: .venv/installed-demo  ## backpropagation through the worked example, with its pictures
 	$(BIN)/python demos/worked_example.py
 
-test: .venv/installed-dev  ## the tests
+test: .venv/installed-dev build/compiled/installed  ## the tests, on both builds
 	$(BIN)/python -m pytest
+	@$(WITH_COMPILED) $(BIN)/autograd-mini --version
+	$(WITH_COMPILED) $(BIN)/pytest
 
 lint: .venv/installed-dev  ## formatting, rules and types
 	$(BIN)/ruff format --check
@@ -33,4 +39,9 @@ functions: .venv/installed-dev  ## write the named functions and methods again f
 .venv/installed-bench: EXTRAS := bench
 .venv/installed-%: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@
+
+build/compiled/installed: pyproject.toml setup.py engine.h $(wildcard autograd_mini/*.py nn/*.py) | .venv/installed-dev
+	rm -rf build/compiled
+	AUTOGRAD_MINI_PURE=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target build/compiled .
 	@touch $@
