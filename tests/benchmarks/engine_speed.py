@@ -1,168 +1,112 @@
 """Recording and differentiating with several engines on the same programs: `make bench`.
 
-Each round starts one process for each engine in turn, so that a drift of the machine's speed hits all alike, and
-the table gives medians over the rounds. A process runs its workload once to warm up and takes the median of the
-next runs; freeing the graph is part of a run. The garbage collector is on.
+Prints a table for each program, and writes them to docs/engine_speed.md and .svg. Ctrl-C shows what there is by then.
 """
 
 import argparse
-import importlib
-import itertools
-import json
-import math
-import random
-import resource
-import statistics
-import subprocess
+import importlib.util
+import os
 import sys
-import time
-from collections.abc import Callable
-from typing import Any
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
-SAMPLES = 50
-MLP_OPERATIONS = 54_550
-CHAIN_OPERATIONS = 1_000_000
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.engines import ENGINES
+from benchmarks.picture import picture
+from benchmarks.report import BUILDS, as_text, page, tables
+from benchmarks.rounds import ROOT, Effort, Measurement, Results, Task, measure, steps
+from benchmarks.workloads import PROGRAMS
+
+SCALE = "scale"
+SCALE_SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+QUICK_SCALE_SIZES = (1_000, 10_000)
+HELD_OPERATIONS = 300_000
+QUICK = Effort(rounds=1, held_operations=10_000)
 
 
-def engine(name: str) -> Callable[[float], Any]:
-    """The function that makes a leaf of this engine."""
-    if name == "plain floats":
-        return PlainFloat
-    module = importlib.import_module(
-        {"autograd-mini": "autograd_mini", "slots and tuples": "slots_engine", "micrograd": "micrograd.engine"}[name]
+def options(words: Sequence[str] | None) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="engine_speed", description=__doc__)
+    names = [*PROGRAMS, SCALE]
+    parser.add_argument("--rounds", type=int, default=5, help="of processes for each engine (5)")
+    parser.add_argument("--workloads", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument(
+        "--engines", nargs="+", choices=ENGINES, default=[*ENGINES], metavar="NAME", help=", ".join(ENGINES)
     )
-    kind: Any = module.Value
-    if name == "micrograd":  # it has relu only; these are written as its relu is
-        kind.tanh = lambda self: _micrograd_function(kind, self, math.tanh, lambda x, out: 1 - out * out)
-        kind.sin = lambda self: _micrograd_function(kind, self, math.sin, lambda x, out: math.cos(x))
-    return lambda number: kind(number)
+    parser.add_argument("--quick", action="store_true", help="one round of small programs, to see that all is well")
+    parser.add_argument("--output", type=Path, help="folder for the files (docs, if everything is measured)")
+    chosen = parser.parse_args(words)
+    if chosen.rounds < 1:
+        parser.error("--rounds: expected 1 or more")
+    is_all = not chosen.quick and set(chosen.workloads) == {*names} and set(chosen.engines) == {*ENGINES}
+    chosen.output = chosen.output or (ROOT / "docs" if is_all else None)
+    return chosen
 
 
-class PlainFloat(float):
-    """A leaf of the forward pass alone: Python's own arithmetic returns plain floats from here on."""
-
-
-def _micrograd_function(kind: Any, operand: Any, function: Any, derivative: Any) -> Any:
-    out = kind(function(operand.data), (operand,), function.__name__)
-
-    def _backward() -> None:
-        operand.grad += derivative(operand.data, out.data) * out.grad
-
-    out._backward = _backward
-    return out
-
-
-def _call(name: str, x: Any) -> Any:
-    return getattr(math, name)(x) if isinstance(x, float) else getattr(x, name)()
-
-
-def mlp_loss(leaf: Callable[[float], Any]) -> Callable[[], Any]:
-    """A network 16-16-16-1 with tanh and squared loss over 50 samples: 54,550 operations."""
-    draw = random.Random(0).uniform
-    sizes = (16, 16, 16, 1)
-    layers = [
-        ([[leaf(draw(-0.3, 0.3)) for _ in range(inputs)] for _ in range(outputs)], [leaf(0.0) for _ in range(outputs)])
-        for inputs, outputs in itertools.pairwise(sizes)
+def tasks(chosen: argparse.Namespace) -> tuple[list[Task], list[Task]]:
+    """The programs on which engines are compared, and the chains on which ours are followed as they grow."""
+    compared = [
+        Task(name, program.quick_size if chosen.quick else program.size)
+        for name, program in PROGRAMS.items()
+        if name in chosen.workloads
     ]
-    samples = [([draw(-1.0, 1.0) for _ in range(16)], draw(-1.0, 1.0)) for _ in range(SAMPLES)]
-
-    def loss() -> Any:
-        total: Any = 0.0
-        for inputs, target in samples:
-            activations: Any = inputs
-            for number, (weights, biases) in enumerate(layers):
-                outputs = []
-                for row, bias in zip(weights, biases, strict=True):
-                    z = row[0] * activations[0]
-                    for weight, activation in zip(row[1:], activations[1:], strict=True):
-                        z = z + weight * activation
-                    z = z + bias
-                    outputs.append(_call("tanh", z) if number < 2 else z)
-                activations = outputs
-            total = total + (activations[0] - target) ** 2
-        return total
-
-    return loss
+    is_followed = SCALE in chosen.workloads and not set(BUILDS).isdisjoint(chosen.engines)
+    sizes = QUICK_SCALE_SIZES if chosen.quick else SCALE_SIZES
+    return compared, [Task("chain", size) for size in sizes] if is_followed else []
 
 
-def chain(leaf: Callable[[float], Any]) -> Callable[[], Any]:
-    """x = sin(x) * a + b, again and again: 1,000,000 operations."""
-    start, a, b = leaf(0.5), leaf(0.9), leaf(0.1)
-
-    def run() -> Any:
-        x: Any = start
-        for _ in range(CHAIN_OPERATIONS // 3):
-            x = _call("sin", x) * a + b
-        return x
-
-    return run
-
-
-WORKLOADS = {"mlp": (mlp_loss, MLP_OPERATIONS, 7), "chain": (chain, CHAIN_OPERATIONS, 1)}
-
-
-def measure(engine_name: str, workload: str) -> dict[str, float]:
-    """Nanoseconds and bytes an operation, in this process."""
-    build, operations, runs = WORKLOADS[workload]
-    program = build(engine(engine_name))
-    differentiates = engine_name != "plain floats"
-    before = _resident_bytes()
-    result = program()
-    if differentiates:
-        result.backward()
-    memory = (_resident_bytes() - before) / operations
-    del result
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        result = program()
-        if differentiates:
-            result.backward()
-        del result
-        times.append(time.perf_counter() - start)
-    return {"time": statistics.median(times) / operations * 1e9, "memory": memory}
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, print and write."""
+    chosen = options(words)
+    compared, scale = tasks(chosen)
+    results: Results = {task: {key: Measurement() for key in ENGINES if key in chosen.engines} for task in compared}
+    for task in scale:
+        results.setdefault(task, {key: Measurement() for key in BUILDS if key in chosen.engines})
+    effort = QUICK if chosen.quick else Effort(chosen.rounds, HELD_OPERATIONS)
+    is_complete = measure_with_progress(results, effort)
+    found = tables(compared, scale, results)
+    print("\n\n".join(map(as_text, found)))
+    if not is_complete:
+        print("\nInterrupted: this is what was measured by then, and no file is written.", file=sys.stderr)
+        return 130
+    if chosen.output:
+        given = " ".join(sys.argv[1:] if words is None else words)
+        command = f"python -m benchmarks.engine_speed {given}" if given else "make bench"
+        write(chosen.output / "engine_speed.md", page(found, command, effort.held_operations).encode())
+        if compared and importlib.util.find_spec("matplotlib"):
+            write(chosen.output / "engine_speed.svg", picture(compared, results))
+        elif compared:
+            print("No picture: matplotlib is not installed.", file=sys.stderr)
+    return 0
 
 
-def _resident_bytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def measure_with_progress(results: Results, effort: Effort) -> bool:
+    """Fill in the results; whether it came to its end."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=steps(results, effort.rounds))
+
+        def advance(description: str) -> None:
+            progress.update(bar, advance=1, description=description)
+
+        try:
+            measure(results, effort, advance)
+        except KeyboardInterrupt:
+            return False
+    return True
 
 
-ENGINES = ("plain floats", "autograd-mini", "slots and tuples", "micrograd")
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--one", nargs=2, metavar=("ENGINE", "WORKLOAD"), help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.one:
-        print(json.dumps(measure(*chosen.one)))
-        return
-    for workload in WORKLOADS:
-        print(f"\n{WORKLOADS[workload][0].__doc__}")
-        print(f"{'engine':<18}{'ns/operation':>14}{'spread':>14}{'x floats':>10}{'x ours':>8}{'bytes/operation':>17}")
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in ENGINES}
-        for _ in range(chosen.rounds):
-            for name in ENGINES:
-                found[name] += _in_own_process(name, workload)
-        medians = {name: statistics.median(m["time"] for m in rounds) for name, rounds in found.items() if rounds}
-        for name, rounds in found.items():
-            if not rounds:
-                print(f"{name:<18}{'does not run it, or is not installed':>36}")
-                continue
-            times = [m["time"] for m in rounds]
-            memory = statistics.median(m["memory"] for m in rounds)
-            ratios = f"{medians[name] / medians['plain floats']:>10.1f}{medians[name] / medians['autograd-mini']:>8.2f}"
-            spread = f"{min(times):.0f}-{max(times):.0f}"
-            print(f"{name:<18}{medians[name]:>14.0f}{spread:>14}{ratios}{memory:>17.0f}")
-
-
-def _in_own_process(name: str, workload: str) -> list[dict[str, float]]:
-    command = [sys.executable, __file__, "--one", name, workload]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return [json.loads(done.stdout)] if done.returncode == 0 else []
+def write(path: Path, content: bytes) -> None:
+    """Whole or not at all: a file that is there stays as it is until the new one is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        complete = Path(folder) / path.name
+        complete.write_bytes(content)
+        os.replace(complete, path)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -31,6 +31,10 @@ class Value:
         t = math.tanh(self.data)
         return Value(t, (self,), (1 - t * t,))
 
+    def relu(self) -> "Value":
+        """x where it is positive, else 0."""
+        return Value(max(0.0, self.data), (self,), (float(self.data > 0),))
+
     def sin(self) -> "Value":
         """The sine."""
         return Value(math.sin(self.data), (self,), (math.cos(self.data),))
