@@ -23,8 +23,8 @@ lint: .venv/installed-dev  ## formatting, rules and types
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-bench: .venv/installed-bench  ## speed and memory beside other engines
-	$(BIN)/python tests/benchmarks/engine_speed.py
+bench: .venv/installed-bench build/compiled/installed  ## speed and memory beside other engines
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.engine_speed
 
 functions: .venv/installed-dev  ## write the named functions and methods again from the table in ops.py
 	$(BIN)/cog -r $(GENERATED)

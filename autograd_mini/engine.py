@@ -154,7 +154,7 @@ class BareNode:
         data = x + y
         left_partial = 1.0
         right_partial = y if right is None else 1.0
-        node = blank(recycler.kind)
+        node = blank(BareNode)
         node._row = ADD
         node._data = data
         node._left = self
@@ -225,7 +225,7 @@ class BareNode:
         data = x * y
         left_partial = y
         right_partial = y if right is None else x
-        node = blank(recycler.kind)
+        node = blank(BareNode)
         node._row = MUL
         node._data = data
         node._left = self
@@ -346,10 +346,10 @@ class Recycler:
     """
 
     def __init__(self) -> None:
-        self.kind: type[BareNode] = BareNode
-        """The class of results, see `graph.adds_to_node`."""
         self.spare: BareNode | None = None
         self.count = 0
+        self.uses = 0
+        """How many nodes have been taken since the spare ones lay in order."""
         self.dead: BareNode | None = None
         self.is_working = False
 
@@ -362,29 +362,48 @@ class Recycler:
             self.dead = first
             return
         self.is_working = True
+        before = self.count
         node: BareNode | None = first
         while node is not None:
             left = node._left
             right = node._right
             node._left = None
             node._right = None
-            if self.count < MOST_SPARE_NODES and type(node) is self.kind:
+            if node._row is None or self.count >= MOST_SPARE_NODES:
+                node._next = None
+                node._mark = _RELEASED
+            else:
+                node._row = None
                 node._next = self.spare
                 self.spare = node
                 self.count += 1
-            else:
-                node._next = None
-                node._mark = _RELEASED
             # Here they may die, and join the chain.
             del left, right
             node = self.dead
             if node is not None:
                 self.dead = node._next
+        self.uses += self.count - before
+        if self.uses > MOST_USES:
+            self.let_go()
         self.is_working = False
+
+    def let_go(self) -> None:
+        """Free the spare nodes: by and by they are used in any order, and each is a jump through memory."""
+        node = self.spare
+        self.spare = None
+        self.count = 0
+        self.uses = 0
+        while node is not None:
+            following = node._next
+            node._next = None
+            node._mark = _RELEASED
+            node = following
 
 
 MOST_SPARE_NODES: Final = 131_072
 """They take 15 MB; enough for a network of a hundred thousand operations trained again and again."""
+
+MOST_USES: Final = 1_000_000
 
 _RELEASED: Final = -1.0
 """The mark of a node that is not kept as a spare one."""
@@ -413,7 +432,7 @@ def record(
     op: Op, data: float, left: BareNode | None, right: BareNode | None, left_partial: float, right_partial: float
 ) -> Any:
     """A result, with what is needed to differentiate it."""
-    node = blank(recycler.kind)
+    node = blank(BareNode)
     node._data = data
     node._grad = 0.0
     node._row = op

@@ -11,14 +11,14 @@ Kind = TypeVar("Kind", bound=type[BareNode])
 
 
 def adds_to_node(kind: Kind) -> Kind:
-    """A class decorator: where nodes are compiled, what the class holds is put on `BareNode`, which takes its place.
+    """A class decorator: the class takes the place of `BareNode` in the engine, or is taken into it when compiled.
 
     Python hands the instances of every class written in Python to its collector, also those of a class that only
     adds methods to a compiled one. So nodes stay instances of the compiled class, while all that is shown to users
     (docstrings, signatures, properties, errors of wrong calls) is ordinary Python, the same in both builds.
     """
     if not engine.COMPILED:
-        engine.recycler.kind = kind
+        engine.BareNode = kind  # type: ignore[misc]
         return kind
     for name, member in vars(kind).items():
         setattr(BareNode, name, member)
