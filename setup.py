@@ -68,7 +68,11 @@ def compiled_engine() -> list[Extension]:
     except ImportError:  # when a builder only asks what is needed to build: see setup_requires
         return []
     options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent", "--always-true=COMPILED"]
-    extensions: list[Extension] = mypycify([*options, ENGINE], opt_level="3", debug_level="0")
+    try:
+        extensions: list[Extension] = mypycify([*options, ENGINE], opt_level="3", debug_level="0")
+    except (Exception, SystemExit) as error:
+        say(f"mypyc failed on it: {error}")
+        return []
     for extension in extensions:
         extension.extra_compile_args = [*(extension.extra_compile_args or []), *C_FLAGS]
     return extensions

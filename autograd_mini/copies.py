@@ -6,10 +6,10 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from autograd_mini.graph import Node, topological_order
+from autograd_mini.graph import Labelled, Node, topological_order
 from autograd_mini.ops import Op
 
-_Fields = tuple[type[Node], str, float, float, Op | None, float, float]
+_Fields = tuple[type[Node], float, float, Op | Labelled | None, float, float]
 
 
 def shallow(node: Node) -> Node:
@@ -42,7 +42,7 @@ def reduce(node: Node) -> tuple[Any, ...]:
     """
     fields, attributes = _fields(node), _attributes(node) or None
     announced = _pickling.announced()
-    if node._row is None or (announced is not None and id(node) in announced.nodes):
+    if node.op is None or (announced is not None and id(node) in announced.nodes):
         return _restore, (fields, node._left, node._right), attributes
     ancestors = topological_order(node)[:-1]
     announced = _Announced(ancestors, _pickling.announced)
@@ -78,7 +78,7 @@ _pickling = _Pickling()
 def _fields(node: Node) -> _Fields:
     """What a copy of a node needs besides its operands and the attributes of a subclass."""
     partials = (node._left_partial, node._right_partial)
-    return type(node), node._label, node._data, node._grad, node._row, *partials
+    return type(node), node._data, node._grad, node._row, *partials
 
 
 def _attributes(node: Node) -> dict[str, Any]:
@@ -87,17 +87,15 @@ def _attributes(node: Node) -> dict[str, Any]:
 
 
 def _restore(fields: _Fields, left: Node | None, right: Node | None) -> Node:
-    kind, label, data, grad, op, left_partial, right_partial = fields
+    kind, data, grad, row, left_partial, right_partial = fields
     node = kind.__new__(kind)
     node._data = data
     node._grad = grad
-    node._row = op
+    node._row = row
     node._left = left
     node._right = right
     node._left_partial = left_partial
     node._right_partial = right_partial
-    node._label = label
-    node._mark = 0.0
     node._next = None
     return node
 

@@ -101,31 +101,18 @@ class BareNode:
     no object of the collector's at all (`acyclic`): operands are older than results, so there are no cycles.
     """
 
-    __slots__ = (
-        "_data",
-        "_grad",
-        "_label",
-        "_left",
-        "_left_partial",
-        "_mark",
-        "_next",
-        "_right",
-        "_right_partial",
-        "_row",
-    )
+    __slots__ = ("_data", "_grad", "_left", "_left_partial", "_next", "_right", "_right_partial", "_row")
 
     _data: float
     _grad: float
-    _row: Op | None
+    _row: Any
+    """The row of the table, None for a leaf; or a pair of that and a label, see `graph.Labelled`."""
     _left: "BareNode | None"
     _right: "BareNode | None"
     _left_partial: float
     _right_partial: float
-    _label: str
-    _mark: float
-    """The last walk that came by."""
     _next: "BareNode | None"
-    """The next one of the chain that it stands in: what a walk has to come back to or has done, or dead nodes."""
+    """The next node of the chain that it stands in while a walk is under way, or dead; None in no chain."""
 
     def __del__(self) -> None:
         try:
@@ -162,8 +149,6 @@ class BareNode:
         node._left_partial = left_partial
         node._right_partial = right_partial
         node._grad = 0.0
-        node._label = ""
-        node._mark = 0.0
         node._next = None
         return node
 
@@ -233,8 +218,6 @@ class BareNode:
         node._left_partial = left_partial
         node._right_partial = right_partial
         node._grad = 0.0
-        node._label = ""
-        node._mark = 0.0
         node._next = None
         return node
 
@@ -337,6 +320,10 @@ class BareNode:
     # [[[end]]]
 
 
+END: Final = BareNode()
+"""The end of every chain."""
+
+
 class Recycler:
     """Keeps dead nodes for the next results, when compiled.
 
@@ -346,16 +333,16 @@ class Recycler:
     """
 
     def __init__(self) -> None:
-        self.spare: BareNode | None = None
+        self.spare: BareNode = END
         self.count = 0
         self.uses = 0
         """How many nodes have been taken since the spare ones lay in order."""
-        self.dead: BareNode | None = None
+        self.dead: BareNode = END
         self.is_working = False
 
     def take(self, first: BareNode) -> None:
         """A node whose last reference has gone: what `__del__` passes on comes alive again as a spare one."""
-        if first._mark == _RELEASED:
+        if first._next is END:  # let go
             return
         if self.is_working:
             first._next = self.dead
@@ -363,15 +350,15 @@ class Recycler:
             return
         self.is_working = True
         before = self.count
-        node: BareNode | None = first
-        while node is not None:
+        node = first
+        while True:
             left = node._left
             right = node._right
             node._left = None
             node._right = None
-            if node._row is None or self.count >= MOST_SPARE_NODES:
-                node._next = None
-                node._mark = _RELEASED
+            # Leaves are not kept: they may be of a user's own class.
+            if (left is None and right is None) or self.count >= MOST_SPARE_NODES:
+                node._next = END
             else:
                 node._row = None
                 node._next = self.spare
@@ -379,9 +366,12 @@ class Recycler:
                 self.count += 1
             # Here they may die, and join the chain.
             del left, right
+            if self.dead is END:
+                break
             node = self.dead
-            if node is not None:
-                self.dead = node._next
+            rest = node._next
+            assert rest is not None
+            self.dead = rest
         self.uses += self.count - before
         if self.uses > MOST_USES:
             self.let_go()
@@ -390,23 +380,20 @@ class Recycler:
     def let_go(self) -> None:
         """Free the spare nodes: by and by they are used in any order, and each is a jump through memory."""
         node = self.spare
-        self.spare = None
+        self.spare = END
         self.count = 0
         self.uses = 0
-        while node is not None:
-            following = node._next
-            node._next = None
-            node._mark = _RELEASED
-            node = following
+        while node is not END:
+            rest = node._next
+            assert rest is not None
+            node._next = END
+            node = rest
 
 
 MOST_SPARE_NODES: Final = 131_072
-"""They take 15 MB; enough for a network of a hundred thousand operations trained again and again."""
+"""They take 13 MB; enough for a network of a hundred thousand operations trained again and again."""
 
 MOST_USES: Final = 1_000_000
-
-_RELEASED: Final = -1.0
-"""The mark of a node that is not kept as a spare one."""
 
 recycler: Final = Recycler()
 
@@ -416,9 +403,11 @@ if COMPILED:
     def blank(kind: type[BareNode]) -> BareNode:
         """A node whose fields the caller sets."""
         node = recycler.spare
-        if node is None:
+        if node is END:
             return BareNode()
-        recycler.spare = node._next
+        rest = node._next
+        assert rest is not None
+        recycler.spare = rest
         recycler.count -= 1
         return node
 
@@ -440,8 +429,6 @@ def record(
     node._right = right
     node._left_partial = left_partial
     node._right_partial = right_partial
-    node._label = ""
-    node._mark = 0.0
     node._next = None
     return node
 
@@ -696,59 +683,67 @@ def gelu(node: BareNode) -> Any:
 # [[[end]]]
 
 
-_last_walk = 0.0
-
-
 def walk(root: BareNode, leaves: list[BareNode] | None = None) -> BareNode:
     """The nodes that root depends on, as a chain by `_next`: root first, each before its operands. Hold `lock`.
 
-    Depth first, left operand first; the way back is a chain as well, so that there is no stack to overflow.
+    Depth first, left operand first; the way back is a chain as well, so that there is no stack to overflow. A node
+    in either chain has been visited, so the caller must take all of them out of the chain that it is given.
     Where a list of leaves is given, they are added to it, and the gradients of all others set to 0.
     """
-    global _last_walk
-    mark = _last_walk = _last_walk + 1.0
-    done: BareNode | None = None
-    way_back: BareNode | None = None
+    if _has_torn_chains:
+        forget_chains(root)
+    done = END
+    way_back = END
     node = root
-    node._mark = mark
-    while True:
-        left = node._left
-        if left is not None and left._mark != mark:
-            left._mark = mark
-            node._next = way_back
-            way_back = node
-            node = left
-            continue
+    try:
         while True:
-            right = node._right
-            if right is not None and right._mark != mark:
-                right._mark = mark
+            left = node._left
+            if left is not None and left._next is None:
                 node._next = way_back
                 way_back = node
-                node = right
-                break
-            if leaves is not None:
-                if node._row is None:
-                    leaves.append(node)
-                else:
-                    node._grad = 0.0
-            node._next = done
-            done = node
-            if way_back is None:
-                return done
-            node = way_back
-            way_back = node._next
+                node = left
+                continue
+            while True:
+                right = node._right
+                if right is not None and right._next is None:
+                    node._next = way_back
+                    way_back = node
+                    node = right
+                    break
+                if leaves is not None:
+                    if right is None and node._left is None:
+                        leaves.append(node)
+                    else:
+                        node._grad = 0.0
+                node._next = done
+                done = node
+                if way_back is END:
+                    return done
+                node = way_back
+                rest = node._next
+                assert rest is not None
+                way_back = rest
+    except BaseException:  # Ctrl-C, that is
+        unlink(done, way_back, node)
+        raise
 
 
 def in_order(root: BareNode) -> list[Any]:
     """Every node that root depends on, each after its operands, root last. Hold `lock`."""
     order = []
-    node: BareNode | None = walk(root)
-    while node is not None:
-        order.append(node)
-        following = node._next
-        node._next = None
-        node = following
+    node: BareNode = END
+    rest: BareNode | None = END
+    try:
+        node = walk(root)
+        while node is not END:
+            order.append(node)
+            rest = node._next
+            assert rest is not None
+            node._next = None
+            node = rest
+    except BaseException:
+        unlink(node, rest)
+        raise
     order.reverse()
     return order
 
@@ -756,15 +751,19 @@ def in_order(root: BareNode) -> list[Any]:
 def backpropagate(root: BareNode) -> None:
     """The backward pass. Hold `lock`."""
     leaves: list[BareNode] = []
-    node: BareNode | None = walk(root, leaves)
-    # Leaves start from 0 as well, and what they held is added at the end: so a second call doubles them
-    # exactly, whatever the rounding of the sums, and one that is interrupted leaves them as they were.
-    held = [leaf._grad for leaf in leaves]
+    held: list[float] = []
+    node: BareNode = END
+    rest: BareNode | None = END
     try:
+        node = walk(root, leaves)
+        # Leaves start from 0 as well, and what they held is added at the end: so a second call doubles them
+        # exactly, whatever the rounding of the sums, and one that is interrupted leaves them as they were.
+        for leaf in leaves:
+            held.append(leaf._grad)
         for leaf in leaves:
             leaf._grad = 0.0
         root._grad = 1.0
-        while node is not None:
+        while node is not END:
             gradient = node._grad
             left = node._left
             if left is not None:
@@ -772,12 +771,44 @@ def backpropagate(root: BareNode) -> None:
             right = node._right
             if right is not None:
                 right._grad += gradient * node._right_partial
-            following = node._next
+            rest = node._next
+            assert rest is not None
             node._next = None
-            node = following
+            node = rest
         for leaf, before in zip(leaves, held, strict=True):
             leaf._grad += before
-    except BaseException:  # Ctrl-C, that is
-        for leaf, before in zip(leaves, held, strict=True):
+    except BaseException:
+        for leaf, before in zip(leaves, held, strict=False):
             leaf._grad = before
+        unlink(node, rest)
         raise
+
+
+_has_torn_chains = False
+
+
+def unlink(*chains: BareNode | None) -> None:
+    """Take every node out of chains that Ctrl-C has left behind."""
+    global _has_torn_chains
+    had_torn_chains = _has_torn_chains
+    _has_torn_chains = True  # so it stays if Ctrl-C strikes here once more
+    for chain in chains:
+        node = chain
+        while node is not None and node is not END:
+            rest = node._next
+            node._next = None
+            node = rest
+    _has_torn_chains = had_torn_chains
+
+
+def forget_chains(root: BareNode) -> None:
+    """Take every node that root depends on out of whatever chain it may stand in, at the cost of a set of them."""
+    waiting = [root]
+    visited = {id(root)}
+    while waiting:
+        node = waiting.pop()
+        node._next = None
+        for operand in (node._left, node._right):
+            if operand is not None and id(operand) not in visited:
+                visited.add(id(operand))
+                waiting.append(operand)

@@ -1,7 +1,7 @@
 """What a recorded graph is made of, and how it is read: order, gradients, and running it again on other numbers."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from autograd_mini import engine
 from autograd_mini.engine import BareNode, in_order, lock, shorten
@@ -27,6 +27,13 @@ def adds_to_node(kind: Kind) -> Kind:
     return BareNode  # type: ignore[return-value]
 
 
+class Labelled(NamedTuple):
+    """What stands in a node's `_row` if it has a label: few have one, so no node has a place for it."""
+
+    op: Op | None
+    label: str
+
+
 @adds_to_node
 class Node(BareNode):
     """One number of a graph: a leaf, or the result of an operation on one or two operands."""
@@ -39,24 +46,26 @@ class Node(BareNode):
     @property
     def label(self) -> str:
         """What pictures and tables call it."""
-        return self._label
+        return self._row.label if isinstance(self._row, Labelled) else ""
 
     @label.setter
     def label(self, text: str) -> None:
-        self._label = checked_label(text, "Value.label")
+        self._row = Labelled(self.op, text) if checked_label(text, "Value.label") else self.op
 
     @property
     def op(self) -> Op | None:
         """The row of the table that made this number; None for a leaf."""
-        return self._row
+        row: Op | Labelled | None = self._row
+        return row.op if isinstance(row, Labelled) else row
 
     @property
     def operands(self) -> tuple["Node | float", ...]:
         """What the operation was applied to, left to right: nodes, and plain floats for constants."""
-        if self._row is None:
+        op = self.op
+        if op is None:
             return ()
         left = self._left_partial if self._left is None else self._left
-        if self._row.arity == 1:
+        if op.arity == 1:
             return (left,)
         return left, self._right_partial if self._right is None else self._right
 
@@ -90,7 +99,7 @@ def topological_order(root: Node) -> list[Node]:
 
 def leaves(root: Node) -> list[Node]:
     """The leaves that root depends on, in topological order."""
-    return [node for node in topological_order(root) if node._row is None]
+    return [node for node in topological_order(root) if node.op is None]
 
 
 def pullback(
@@ -109,7 +118,7 @@ def pullback(
     while order:
         node = order.pop()
         upstream = adjoints.get(id(node)) if id(node) in wanted else adjoints.pop(id(node), None)
-        if upstream is None or node._row is None:
+        if upstream is None or node.op is None:
             continue
         for operand, local in zip(node.operand_nodes(), partials(node) if partials else node.partials, strict=True):
             contribution = upstream * local
@@ -133,7 +142,8 @@ class Replay:
         for node in topological_order(root):
             if id(node) in place:
                 continue
-            if node._row is None:
+            op = node.op
+            if op is None:
                 place[id(node)] = self._new_cell(node._data)
                 continue
             operands = tuple(
@@ -141,7 +151,7 @@ class Replay:
                 for operand in node.operands
             )
             place[id(node)] = self._new_cell(None)
-            self._steps.append((node._row, operands, place[id(node)]))
+            self._steps.append((op, operands, place[id(node)]))
         self._places = place
 
     def __len__(self) -> int:
@@ -179,10 +189,11 @@ def differentiate_again(
     values = Replay(root, leaves)([convert(leaf._data) for leaf in leaves], run, convert)
 
     def partials(node: Node) -> list[Any]:
-        assert node._row is not None  # pullback asks only about operations
+        op = node.op
+        assert op is not None  # pullback asks only about operations
         numbers = [convert(o) if isinstance(o, float) else values[id(o)] for o in node.operands]
         return [
-            partial(node._row, index, values[id(node)], numbers)
+            partial(op, index, values[id(node)], numbers)
             for index, operand in enumerate(node.operands)
             if isinstance(operand, Node)
         ]

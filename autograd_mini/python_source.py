@@ -271,7 +271,7 @@ def _record(in_line: bool, values: list[str]) -> list[str]:
     if not in_line:
         return [f"return record({', '.join(values)})"]
     operands = dict(zip(("_row", "_data", "_left", "_right", "_left_partial", "_right_partial"), values, strict=True))
-    fields = {**operands, "_grad": "0.0", "_label": '""', "_mark": "0.0", "_next": "None"}
+    fields = {**operands, "_grad": "0.0", "_next": "None"}
     return [
         "node = blank(BareNode)",
         *[f"node.{field} = {value}" for field, value in fields.items()],

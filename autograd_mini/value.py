@@ -8,7 +8,7 @@ import numpy as np
 
 from autograd_mini import copies, engine
 from autograd_mini.engine import NUMBER_TYPES, to_float
-from autograd_mini.graph import Node, adds_to_node, checked_label
+from autograd_mini.graph import Labelled, Node, adds_to_node, checked_label
 from autograd_mini.ops import TABLE, Op, arithmetic, evaluate
 
 Number = float | np.floating[Any] | np.integer[Any] | np.bool_
@@ -34,14 +34,12 @@ class Value(Node):
     def __init__(self, data: Number, label: str = "") -> None:
         self._data = to_float(data, "Value")
         self._grad = 0.0
-        self._row = None
+        self._row = Labelled(None, label) if checked_label(label, "Value") else None
         self._left = None
         self._right = None
         self._left_partial = 0.0
         self._right_partial = 0.0
-        self._label = checked_label(label, "Value")
         self._next = None
-        self._mark = 0.0
 
     @property
     def data(self) -> float:
@@ -77,7 +75,7 @@ class Value(Node):
 
     @property
     def _op(self) -> str:
-        return self._row.symbol if self._row else ""
+        return self.op.symbol if self.op else ""
 
     def backward(self) -> None:
         """Fill in `grad` of everything this number was computed from, by the chain rule, results first.
@@ -90,7 +88,7 @@ class Value(Node):
 
     def detach(self) -> "Value":
         """A new leaf with the same number and label: gradients stop there."""
-        return Value(self._data, self._label)
+        return Value(self._data, self.label)
 
     # The operators stand in the engine; this is what type checkers are told of them.
     # [[[cog
@@ -149,8 +147,8 @@ class Value(Node):
         return format(self._data, specification) if specification else repr(self)
 
     def __repr__(self) -> str:
-        made_by = f", op={self._row.name}" if self._row else ""
-        label = f", label={self._label!r}" if self._label else ""
+        made_by = f", op={self.op.name}" if self.op else ""
+        label = f", label={self.label!r}" if self.label else ""
         return f"Value(data={self._data!r}, grad={self._grad!r}{made_by}{label})"
 
     # The named functions of the table as methods. `make functions` writes them; edit the row in ops.py instead.

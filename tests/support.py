@@ -39,5 +39,5 @@ def run_in_threads(work: Callable[[int], None], count: int = 4) -> None:
 
 def fields(node: Value) -> tuple[Any, ...]:
     """Everything a recorded node holds; numbers as text, so that NaN equals NaN and -0.0 differs from 0.0."""
-    numbers = node._data, node._grad, node._left_partial, node._right_partial, node._mark
-    return type(node), node._row, node._left, node._right, node.label, *map(repr, numbers)
+    numbers = node._data, node._grad, node._left_partial, node._right_partial
+    return type(node), node.op, node._left, node._right, node.label, *map(repr, numbers)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import fields, run_in_threads
 
 from autograd_mini import engine
-from autograd_mini.engine import COMPILED, MOST_SPARE_NODES, recycler
+from autograd_mini.engine import COMPILED, MOST_SPARE_NODES, MOST_USES, recycler
 from autograd_mini.ops import TABLE, Op
 from autograd_mini.value import Value
 
@@ -67,6 +67,7 @@ def test_numbers_of_other_types_become_floats(number: Any) -> None:
 
 @pytest.mark.skipif(not COMPILED, reason="only the compiled engine keeps dead nodes")
 def test_dead_nodes_are_used_again_and_no_more_than_the_limit_are_kept() -> None:
+    recycler.uses = 0
     x = Value(1.0)
     root = x
     for _ in range(MOST_SPARE_NODES + 1000):
@@ -75,9 +76,55 @@ def test_dead_nodes_are_used_again_and_no_more_than_the_limit_are_kept() -> None
     assert recycler.count == MOST_SPARE_NODES
     y = x + x
     assert recycler.count == MOST_SPARE_NODES - 1
-    assert fields(y) == (Value, TABLE["add"], x, x, "", *map(repr, (2.0, 0.0, 1.0, 1.0, 0.0)))
+    assert fields(y) == (Value, TABLE["add"], x, x, "", *map(repr, (2.0, 0.0, 1.0, 1.0)))
     del y
     assert recycler.count == MOST_SPARE_NODES
+
+
+@pytest.mark.skipif(not COMPILED, reason="only the compiled engine keeps dead nodes")
+def test_spare_nodes_are_let_go_after_many_uses() -> None:
+    root = Value(1.0) + 1.0
+    for _ in range(MOST_USES // 100 + 2):
+        for _ in range(100):
+            root = root + 1.0
+        root = Value(1.0) + 1.0
+    assert recycler.uses < MOST_USES
+
+
+def test_chains_torn_twice_over_do_not_count_as_visited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while what the first Ctrl-C left behind is tidied up: nodes keep links, and a flag says so."""
+    x, y = Value(3.0), Value(4.0)
+    product = x * y
+    result = product + x
+    for node, link in ((x, product), (product, y), (y, engine.END)):
+        node._next = link
+    monkeypatch.setattr(engine, "_has_torn_chains", True)
+    result.backward()
+    assert (x.grad, y.grad, product.grad) == (5.0, 3.0, 1.0)
+    assert all(node._next is None for node in (x, y, product, result))
+
+
+def test_labels_take_no_place_in_nodes_without_one() -> None:
+    x = Value(2.0, label="x")
+    y = x * x
+    y.label = "square"
+    assert (x.label, x.op, y.label, y.op) == ("x", None, "square", TABLE["mul"])
+    y.label = x.label = ""
+    assert (x._row, y._row) == (None, TABLE["mul"])
+
+
+@pytest.mark.parametrize("number", [-113.0, math.nan, math.inf, -0.0, 5e-324])
+def test_numbers_that_compiled_code_might_take_for_a_sign(number: float) -> None:
+    """mypyc marks a float that is not there by -113."""
+    x = Value(number)
+    x.grad = number
+    assert (repr(x.data), repr(x.grad)) == (repr(number), repr(number))
+    y = x + 0.0
+    assert repr(y.data) == repr(number + 0.0)
+    assert repr((number * Value(1.0)).partials) == repr((number,))
+    z = Value(1.0) * number
+    z.backward()
+    assert repr(z.parents[0].grad) == repr(0.0 + number)
 
 
 def test_a_recycled_node_remembers_nothing() -> None:
