@@ -8,7 +8,7 @@ GENERATED := autograd_mini/engine.py autograd_mini/value.py autograd_mini/functi
 export AUTOGRAD_MINI_PURE := 1
 WITH_COMPILED := PYTHONPATH=$(CURDIR)/build/compiled PYTHONSAFEPATH=1
 
-.PHONY: demo test lint bench functions
+.PHONY: demo test lint package bench functions
 
 demo: .venv/installed-demo  ## backpropagation through the worked example, with its pictures
 	$(BIN)/python demos/worked_example.py
@@ -22,6 +22,9 @@ lint: .venv/installed-dev  ## formatting, rules and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+package: .venv/installed-dev  ## build the wheel and the source distribution, and test what they install
+	.ci/package
 
 bench: .venv/installed-bench build/compiled/installed  ## speed and memory beside other engines
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.engine_speed

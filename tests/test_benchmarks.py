@@ -18,6 +18,7 @@ from benchmarks.report import as_markdown, as_text, page, tables
 from benchmarks.rounds import Effort, Measurement, Results, Task, disagreement, in_own_process, reference_outcome
 from benchmarks.workloads import PROGRAMS, Functions, Workload, chain, tanh_network, two_moons
 
+import autograd_mini
 from autograd_mini import Value, topological_order
 
 TESTS = Path(__file__).parent
@@ -308,16 +309,9 @@ def test_the_files_of_the_documentation_are_written_only_when_all_is_measured() 
 
 
 def test_a_quick_run_from_end_to_end(tmp_path: Path) -> None:
-    words = [
-        "--quick",
-        "--engines",
-        "floats",
-        "interpreted",
-        "interpreted-without-collector",
-        "--workloads",
-        "chain",
-        "scale",
-    ]
+    build = "compiled" if autograd_mini.build_info().compiled else "interpreted"
+    engines = ["floats", build, f"{build}-without-collector"]
+    words = ["--quick", "--engines", *engines, "--workloads", "chain", "scale"]
     command = [sys.executable, "-m", "benchmarks.engine_speed", *words, "--output", str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(TESTS)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
@@ -325,6 +319,6 @@ def test_a_quick_run_from_end_to_end(tmp_path: Path) -> None:
     written = (tmp_path / "engine_speed.md").read_text(encoding="utf-8")
     for text in (done.stdout, written):
         assert "Chain x = sin(x) * a + b: 3,000 operations" in text
-        assert "autograd-mini, interpreted: chain" in text
+        assert f"autograd-mini, {build}: chain" in text
         assert "The chain, longer and longer" in text
     assert written.endswith(f"--output {tmp_path}`\n")
