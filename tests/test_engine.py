@@ -3,8 +3,14 @@
 import gc
 import inspect
 import math
+import os
+import pickle
+import shutil
+import subprocess
 import sys
 import threading
+import traceback
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import fields, run_in_threads
 
+import autograd_mini
+import nn
 from autograd_mini import engine
 from autograd_mini.engine import COMPILED, MOST_SPARE_NODES, MOST_USES, recycler
 from autograd_mini.ops import TABLE, Op
@@ -358,3 +366,84 @@ def test_methods_can_be_added_in_a_notebook() -> None:
         assert Value(3.0).square().data == 9.0  # type: ignore[attr-defined]
     finally:
         del Value.square  # type: ignore[attr-defined]
+
+
+# The two builds side by side
+
+PROGRAM = """
+import pickle, sys
+from autograd_mini import Value, build_info, maximum
+from nn import MLP
+
+model = MLP(3, [5, 4, 1], "tanh", "sigmoid", seed=3)
+inputs = [[0.1 * i - 0.7, 0.3 * i, 1.0 / (i + 1)] for i in range(12)]
+total = sum(model(row) ** 2 / (1 + i) for i, row in enumerate(inputs)) - 2.0 ** model(inputs[0])
+for parameter in model.parameters():
+    total = total + maximum(parameter, -0.5).softplus().log1p() * parameter.erf() - abs(parameter) / 3
+total.backward()
+total.backward()
+print(total.data.hex(), *[parameter.grad.hex() for parameter in model.parameters()])
+with open(sys.argv[1], "wb") as file:
+    pickle.dump(total, file)
+print(build_info().compiled, file=sys.stderr)
+"""
+
+
+def run_program(path: Path, pickled: Path, seed: str) -> tuple[str, bool]:
+    """What the program prints with the package of this folder, and whether that is compiled."""
+    environment = os.environ | {"PYTHONPATH": str(path), "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": seed}
+    command = [sys.executable, "-c", PROGRAM, str(pickled)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr == "True\n"
+
+
+@pytest.fixture
+def interpreted(tmp_path: Path) -> Path:
+    """The packages in use, without what was compiled."""
+    for package in (autograd_mini, nn):
+        source = Path(str(package.__file__)).parent
+        shutil.copytree(source, tmp_path / source.name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    return tmp_path
+
+
+def test_both_builds_give_the_same_bits_and_read_each_others_pickles(interpreted: Path, tmp_path: Path) -> None:
+    in_use = Path(autograd_mini.__file__).parent.parent
+    found, is_compiled = run_program(in_use, tmp_path / "in_use.pickle", "1")
+    again, _ = run_program(in_use, tmp_path / "again.pickle", "2")
+    beside, other_is_compiled = run_program(interpreted, tmp_path / "interpreted.pickle", "3")
+    assert (is_compiled, other_is_compiled) == (COMPILED, False)
+    assert found == again == beside
+    assert found.count("0x") > 40
+    for name in ("in_use", "interpreted"):
+        root = pickle.loads((tmp_path / f"{name}.pickle").read_bytes())
+        assert root.data.hex() == found.split()[0]
+    assert (tmp_path / "in_use.pickle").read_bytes() == (tmp_path / "interpreted.pickle").read_bytes()
+
+
+def test_build_info() -> None:
+    info = autograd_mini.build_info()
+    assert info.compiled is COMPILED is (Path(engine.__file__).suffix != ".py")
+    assert info.python.split()[1] == sys.version.split()[0]
+    kind = "compiled" if COMPILED else "interpreted"
+    assert str(info) == f"autograd-mini {info.version}, {kind}, {info.python}"
+
+
+def test_tracebacks_lead_to_the_users_line() -> None:
+    def wrong() -> None:
+        ANY_VALUE(None)
+
+    with pytest.raises(TypeError) as caught:
+        wrong()
+    frames = traceback.extract_tb(caught.value.__traceback__)[1:]
+    assert [(Path(frame.filename).name, frame.name) for frame in frames] == [
+        ("test_engine.py", "wrong"),
+        ("value.py", "__init__"),
+        ("engine.py", "to_float"),
+    ]
+    assert frames[0].line == "ANY_VALUE(None)"
+
+
+@pytest.mark.skipif(not COMPILED, reason="an interpreted node's numbers are objects of their own")
+def test_a_compiled_node_takes_96_bytes() -> None:
+    assert Value.__basicsize__ == 96
