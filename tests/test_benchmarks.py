@@ -14,7 +14,7 @@ import pytest
 from benchmarks import engine_speed, one_process, rounds
 from benchmarks.engines import ENGINES, EngineMissingError, Outcome, Record, plain_floats
 from benchmarks.picture import picture
-from benchmarks.report import as_markdown, as_text, page, tables
+from benchmarks.report import README_END, README_START, as_markdown, as_text, into_readme, page, tables
 from benchmarks.rounds import Effort, Measurement, Results, Task, disagreement, in_own_process, reference_outcome
 from benchmarks.workloads import PROGRAMS, Functions, Workload, chain, tanh_network, two_moons
 
@@ -282,6 +282,16 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
         engine_speed.write(path, b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in path.parent.iterdir()] == ["page.md"]
+
+
+def test_the_tables_go_into_the_readme_where_it_is_marked() -> None:
+    found = tables([CHAIN], [], RESULTS)
+    readme = f"before\n{README_START}\nold\n{README_END}\nafter\n"
+    new = into_readme(readme, found)
+    assert new == into_readme(new, found)
+    assert new.startswith(f"before\n{README_START}\n\n### Chain")
+    assert new.endswith(f"\n\n{README_END}\nafter\n")
+    assert "old" not in new
 
 
 def test_an_interrupted_run_shows_what_there_is_and_writes_nothing(

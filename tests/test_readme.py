@@ -59,9 +59,19 @@ def test_the_pictures_show_what_the_code_draws_today(name: str) -> None:
     assert texts((ROOT / "docs" / f"{name}.svg").read_bytes()) == texts(drawing.pipe("svg"))
 
 
+def test_the_tables_of_speed_are_those_that_make_bench_wrote() -> None:
+    page = (ROOT / "docs" / "engine_speed.md").read_text(encoding="utf-8")
+    _, _, rest = README.partition("<!-- make bench writes what follows -->")
+    shown, _, _ = rest.partition("<!-- to here -->")
+    rows = [line for line in shown.splitlines() if line.startswith("|")]
+    assert len(rows) > 20
+    assert [line for line in page.splitlines() if line.startswith("|")] == rows
+    assert "- Command: `make bench`" in page
+
+
 def test_the_commands_of_the_readme_are_those_that_ci_runs() -> None:
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "make test" in ci
     assert "make test " in README
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert set(re.findall(r"make (demo|test|lint|bench|functions)", README)) <= set(targets)
+    assert set(re.findall(r"make (demo|test|lint|package|bench|functions)", README)) <= set(targets)

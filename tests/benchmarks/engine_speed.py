@@ -1,6 +1,6 @@
 """Recording and differentiating with several engines on the same programs: `make bench`.
 
-Prints a table for each program, and writes them to docs/engine_speed.md and .svg. Ctrl-C shows what there is by then.
+Prints a table for each program, and writes them to the README and to docs/engine_speed.md and .svg. Ctrl-C shows what there is by then.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.engines import ENGINES
 from benchmarks.picture import picture
-from benchmarks.report import BUILDS, as_text, page, tables
+from benchmarks.report import BUILDS, as_text, into_readme, page, tables
 from benchmarks.rounds import ROOT, Effort, Measurement, Results, Task, measure, steps
 from benchmarks.workloads import PROGRAMS
 
@@ -42,6 +42,7 @@ def options(words: Sequence[str] | None) -> argparse.Namespace:
     if chosen.rounds < 1:
         parser.error("--rounds: expected 1 or more")
     is_all = not chosen.quick and set(chosen.workloads) == {*names} and set(chosen.engines) == {*ENGINES}
+    chosen.is_for_readme = is_all and not chosen.output
     chosen.output = chosen.output or (ROOT / "docs" if is_all else None)
     return chosen
 
@@ -80,6 +81,9 @@ def main(words: Sequence[str] | None = None) -> int:
             write(chosen.output / "engine_speed.svg", picture(compared, results))
         elif compared:
             print("No picture: matplotlib is not installed.", file=sys.stderr)
+    if chosen.is_for_readme:
+        readme = ROOT / "README.md"
+        write(readme, into_readme(readme.read_text(encoding="utf-8"), found).encode())
     return 0
 
 

@@ -15,6 +15,8 @@ BUILDS = ("compiled", "interpreted")
 
 UNKNOWN = "—"
 
+README_START, README_END = "<!-- make bench writes what follows -->", "<!-- to here -->"
+
 EXPLANATION = """\
 One operation is one `+`, `*`, `**2`, `tanh`, … of the forward pass. Its time is that of a whole run — making the
 parameters, recording, the backward pass, reading the gradient and freeing the graph — divided by the operations; of
@@ -156,6 +158,14 @@ def page(found: Sequence[Table], command: str, held_operations: int) -> str:
         f"## Measured on\n\n{machine}\n- Command: `{command}`",
     ]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def into_readme(readme: str, found: Sequence[Table]) -> str:
+    """The README with these tables in the place that is marked for them."""
+    before, start, rest = readme.partition(README_START)
+    _, end, after = rest.partition(README_END)
+    text = "\n\n".join("#" + as_markdown(table) for table in found)
+    return "".join([before, start, "\n\n", text, "\n\n", end, after])
 
 
 def facts() -> dict[str, str]:
