@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from autograd_mini import engine
 from autograd_mini.graph import Labelled, Node, topological_order
 from autograd_mini.ops import Op
 
@@ -89,14 +90,7 @@ def _attributes(node: Node) -> dict[str, Any]:
 def _restore(fields: _Fields, left: Node | None, right: Node | None) -> Node:
     kind, data, grad, row, left_partial, right_partial = fields
     node = kind.__new__(kind)
-    node._data = data
-    node._grad = grad
-    node._row = row
-    node._left = left
-    node._right = right
-    node._left_partial = left_partial
-    node._right_partial = right_partial
-    node._next = None
+    engine.fill(node, data, grad, row, left, right, left_partial, right_partial)
     return node
 
 

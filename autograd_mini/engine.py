@@ -36,7 +36,7 @@ def to_float(number: object, where: str) -> float:
     Raises TypeError, naming `where`, for anything else (text, None, complex numbers, lists, arrays, decimals), and
     OverflowError for an integer beyond the floats.
     """
-    if not isinstance(number, NUMBER_TYPES):
+    if type(number) is not int and not isinstance(number, NUMBER_TYPES):
         raise not_a_number(number, where)
     try:
         return float(number)
@@ -133,7 +133,7 @@ class BareNode:
             y = operand._data
         elif type(other) is float:  # a NumPy float is a float as well, and would stay one
             y = other
-        elif isinstance(other, NUMBER_TYPES):
+        elif type(other) is int or isinstance(other, NUMBER_TYPES):
             y = to_float(other, "Value +")
         else:
             return NotImplemented
@@ -155,7 +155,7 @@ class BareNode:
     def __radd__(self, other: Any) -> Any:
         if type(other) is float:  # a NumPy float is a float as well, and would stay one
             x = other
-        elif isinstance(other, NUMBER_TYPES):
+        elif type(other) is int or isinstance(other, NUMBER_TYPES):
             x = to_float(other, "Value +")
         else:
             return NotImplemented
@@ -172,7 +172,7 @@ class BareNode:
             y = operand._data
         elif type(other) is float:  # a NumPy float is a float as well, and would stay one
             y = other
-        elif isinstance(other, NUMBER_TYPES):
+        elif type(other) is int or isinstance(other, NUMBER_TYPES):
             y = to_float(other, "Value -")
         else:
             return NotImplemented
@@ -185,7 +185,7 @@ class BareNode:
     def __rsub__(self, other: Any) -> Any:
         if type(other) is float:  # a NumPy float is a float as well, and would stay one
             x = other
-        elif isinstance(other, NUMBER_TYPES):
+        elif type(other) is int or isinstance(other, NUMBER_TYPES):
             x = to_float(other, "Value -")
         else:
             return NotImplemented
@@ -202,7 +202,7 @@ class BareNode:
             y = operand._data
         elif type(other) is float:  # a NumPy float is a float as well, and would stay one
             y = other
-        elif isinstance(other, NUMBER_TYPES):
+        elif type(other) is int or isinstance(other, NUMBER_TYPES):
             y = to_float(other, "Value *")
         else:
             return NotImplemented
@@ -224,7 +224,7 @@ class BareNode:
     def __rmul__(self, other: Any) -> Any:
         if type(other) is float:  # a NumPy float is a float as well, and would stay one
             x = other
-        elif isinstance(other, NUMBER_TYPES):
+        elif type(other) is int or isinstance(other, NUMBER_TYPES):
             x = to_float(other, "Value *")
         else:
             return NotImplemented
@@ -241,7 +241,7 @@ class BareNode:
             y = operand._data
         elif type(other) is float:  # a NumPy float is a float as well, and would stay one
             y = other
-        elif isinstance(other, NUMBER_TYPES):
+        elif type(other) is int or isinstance(other, NUMBER_TYPES):
             y = to_float(other, "Value /")
         else:
             return NotImplemented
@@ -257,7 +257,7 @@ class BareNode:
     def __rtruediv__(self, other: Any) -> Any:
         if type(other) is float:  # a NumPy float is a float as well, and would stay one
             x = other
-        elif isinstance(other, NUMBER_TYPES):
+        elif type(other) is int or isinstance(other, NUMBER_TYPES):
             x = to_float(other, "Value /")
         else:
             return NotImplemented
@@ -283,7 +283,7 @@ class BareNode:
             y = operand._data
         elif type(other) is float:  # a NumPy float is a float as well, and would stay one
             y = other
-        elif isinstance(other, NUMBER_TYPES):
+        elif type(other) is int or isinstance(other, NUMBER_TYPES):
             y = to_float(other, "Value **")
         else:
             return NotImplemented
@@ -299,7 +299,7 @@ class BareNode:
     def __rpow__(self, other: Any) -> Any:
         if type(other) is float:  # a NumPy float is a float as well, and would stay one
             x = other
-        elif isinstance(other, NUMBER_TYPES):
+        elif type(other) is int or isinstance(other, NUMBER_TYPES):
             x = to_float(other, "Value **")
         else:
             return NotImplemented
@@ -415,6 +415,27 @@ else:
     # Python's own allocator and collector take care of interpreted nodes.
     blank = object.__new__  # type: ignore[assignment]
     del BareNode.__del__
+
+
+def fill(
+    node: BareNode,
+    data: float,
+    grad: float = 0.0,
+    row: Any = None,
+    left: BareNode | None = None,
+    right: BareNode | None = None,
+    left_partial: float = 0.0,
+    right_partial: float = 0.0,
+) -> None:
+    """Set every field of a new node: a leaf, or the copy of a result."""
+    node._data = data
+    node._grad = grad
+    node._row = row
+    node._left = left
+    node._right = right
+    node._left_partial = left_partial
+    node._right_partial = right_partial
+    node._next = None
 
 
 def record(
@@ -594,7 +615,7 @@ def leaky_relu(node: BareNode, other: Any) -> Any:
         y = operand._data
     elif type(other) is float:  # a NumPy float is a float as well, and would stay one
         y = other
-    elif isinstance(other, NUMBER_TYPES):
+    elif type(other) is int or isinstance(other, NUMBER_TYPES):
         y = to_float(other, "leaky_relu")
     else:
         raise not_a_number(other, "leaky_relu")
@@ -613,17 +634,14 @@ def maximum(node: BareNode, other: Any) -> Any:
         y = operand._data
     elif type(other) is float:  # a NumPy float is a float as well, and would stay one
         y = other
-    elif isinstance(other, NUMBER_TYPES):
+    elif type(other) is int or isinstance(other, NUMBER_TYPES):
         y = to_float(other, "maximum")
     else:
         raise not_a_number(other, "maximum")
     x = node._data
-    try:
-        data = x if x > y else (y if y >= x else math.nan)
-        left_partial = 1.0 if x > y else (0.0 if x < y else (0.5 if x >= y else math.nan))
-        right_partial = y if right is None else 1.0 if y > x else (0.0 if y < x else (0.5 if y >= x else math.nan))
-    except FLOAT_ERRORS:
-        return record_two(MAXIMUM, node, other)
+    data = x if x > y else (y if y >= x else math.nan)
+    left_partial = 1.0 if x > y else (0.0 if x < y else (0.5 if x >= y else math.nan))
+    right_partial = y if right is None else 1.0 if y > x else (0.0 if y < x else (0.5 if y >= x else math.nan))
     return record(MAXIMUM, data, node, right, left_partial, right_partial)
 
 
@@ -635,17 +653,14 @@ def minimum(node: BareNode, other: Any) -> Any:
         y = operand._data
     elif type(other) is float:  # a NumPy float is a float as well, and would stay one
         y = other
-    elif isinstance(other, NUMBER_TYPES):
+    elif type(other) is int or isinstance(other, NUMBER_TYPES):
         y = to_float(other, "minimum")
     else:
         raise not_a_number(other, "minimum")
     x = node._data
-    try:
-        data = x if x < y else (y if y <= x else math.nan)
-        left_partial = 1.0 if y > x else (0.0 if y < x else (0.5 if y >= x else math.nan))
-        right_partial = y if right is None else 1.0 if x > y else (0.0 if x < y else (0.5 if x >= y else math.nan))
-    except FLOAT_ERRORS:
-        return record_two(MINIMUM, node, other)
+    data = x if x < y else (y if y <= x else math.nan)
+    left_partial = 1.0 if y > x else (0.0 if y < x else (0.5 if y >= x else math.nan))
+    right_partial = y if right is None else 1.0 if x > y else (0.0 if x < y else (0.5 if x >= y else math.nan))
     return record(MINIMUM, data, node, right, left_partial, right_partial)
 
 

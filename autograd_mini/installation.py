@@ -22,6 +22,6 @@ class BuildInfo:
 
 
 def build_info() -> BuildInfo:
-    """Which build this is: both do the same to the last bit, the compiled one about eight times as fast."""
+    """Which build this is: both do the same to the last bit, the compiled one several times as fast."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return BuildInfo(version("autograd-mini"), COMPILED, python)

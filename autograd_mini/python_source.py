@@ -4,6 +4,7 @@ A row's rules are functions of `m`, the arithmetic in use. Here that arithmetic 
 returns its own formula, which the engine then has in line, without a call.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -127,7 +128,7 @@ def statements(formulas: dict[str, Expression]) -> list[str]:
 
 def can_raise(formulas: dict[str, Expression]) -> bool:
     """Whether Python may raise where IEEE 754 has an infinity or a NaN."""
-    return any("/" in line or "math." in line for line in statements(formulas))
+    return any("/" in line or re.search(r"math\.\w+\(", line) for line in statements(formulas))
 
 
 def _count(formula: Expression, uses: dict[tuple[Any, ...], int]) -> None:
@@ -219,11 +220,11 @@ def _indented(lines: Sequence[str]) -> str:
     return "\n".join(_indent(lines))
 
 
-def _number(name: str, where: str, otherwise: str) -> list[str]:
+def _number(name: str, where: str, otherwise: str, first: str = "if") -> list[str]:
     return [
-        "if type(other) is float:  # a NumPy float is a float as well, and would stay one",
+        f"{first} type(other) is float:  # a NumPy float is a float as well, and would stay one",
         f"    {name} = other",
-        "elif isinstance(other, NUMBER_TYPES):",
+        "elif type(other) is int or isinstance(other, NUMBER_TYPES):",
         f"    {name} = to_float(other, {where})",
         "else:",
         f"    {otherwise}",
@@ -237,7 +238,7 @@ def _second_operand(where: str, otherwise: str) -> list[str]:
         "    operand: BareNode = other  # one check of its type when compiled, not one at each use",
         "    right = operand",
         "    y = operand._data",
-        *[line.replace("if type(other)", "elif type(other)") for line in _number("y", where, otherwise)],
+        *_number("y", where, otherwise, first="elif"),
     ]
 
 

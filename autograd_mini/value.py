@@ -32,14 +32,8 @@ class Value(Node):
     """Makes NumPy hand `number * value` to `Value` instead of building an array of objects."""
 
     def __init__(self, data: Number, label: str = "") -> None:
-        self._data = to_float(data, "Value")
-        self._grad = 0.0
-        self._row = Labelled(None, label) if checked_label(label, "Value") else None
-        self._left = None
-        self._right = None
-        self._left_partial = 0.0
-        self._right_partial = 0.0
-        self._next = None
+        number = to_float(data, "Value")
+        engine.fill(self, number, row=Labelled(None, label) if checked_label(label, "Value") else None)
 
     @property
     def data(self) -> float:

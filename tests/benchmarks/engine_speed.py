@@ -1,6 +1,7 @@
 """Recording and differentiating with several engines on the same programs: `make bench`.
 
-Prints a table for each program, and writes them to the README and to docs/engine_speed.md and .svg. Ctrl-C shows what there is by then.
+Prints a table for each program, and writes them to the README and to docs/engine_speed.md and .svg. Ctrl-C shows what
+there is by then.
 """
 
 import argparse
