@@ -25,7 +25,7 @@ COMPILED = not __file__.endswith(".py")
 """Whether this module was compiled. The compiler is told that it is true, and leaves out the other branches."""
 
 lock = threading.Lock()
-"""Held while a graph is walked or gradients are added up: threads may share leaves, and the marks of a walk."""
+"""Held while a graph is walked or gradients are added up: threads may share leaves, and the chains of a walk."""
 
 NUMBER_TYPES: Final = (float, int, np.floating, np.integer, np.bool_)
 
@@ -394,6 +394,8 @@ MOST_SPARE_NODES: Final = 131_072
 """They take 13 MB; enough for a network of a hundred thousand operations trained again and again."""
 
 MOST_USES: Final = 1_000_000
+"""Of spare nodes, before new ones are asked for. Measured: after some thirty graphs of 65,000 operations whose parts are
+freed in another order than they were recorded, each operation costs a third more."""
 
 recycler: Final = Recycler()
 
