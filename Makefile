@@ -4,8 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 GENERATED := autograd_mini/engine.py autograd_mini/value.py autograd_mini/functions.py
 
-# The development install is interpreted, so that it follows the source; the compiled build lies beside it.
-export AUTOGRAD_MINI_PURE := 1
+# The development install is interpreted, for it follows the source; the compiled build lies beside it.
 WITH_COMPILED := PYTHONPATH=$(CURDIR)/build/compiled PYTHONSAFEPATH=1
 
 .PHONY: demo test lint package bench functions
@@ -44,7 +43,7 @@ functions: .venv/installed-dev  ## write the named functions and methods again f
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
 
-build/compiled/installed: pyproject.toml setup.py engine.h $(wildcard autograd_mini/*.py nn/*.py) | .venv/installed-dev
+build/compiled/installed: pyproject.toml setup.py build_backend.py engine.h $(wildcard autograd_mini/*.py nn/*.py) | .venv/installed-dev
 	rm -rf build/compiled
-	AUTOGRAD_MINI_PURE=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target build/compiled .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target build/compiled .
 	@touch $@

@@ -1,7 +1,7 @@
 /* Included before the C code that mypyc writes of autograd_mini/engine.py.
 
-   mypyc frees every object through CPython's trashcan, which chains objects that wait by their collector headers
-   when containers are freed fifty deep. Nodes have no such header (acyclic=True), so it would write over whatever
+   mypyc frees every object through CPython's trashcan: where containers are freed within containers, many deep, it
+   chains those that have to wait by their collector headers. Nodes have no such header (acyclic=True), so it would write over whatever
    lies before them. They need no trashcan: a node has let go of its operands before it is freed, see Recycler. */
 #include <Python.h>
 #undef Py_TRASHCAN_BEGIN

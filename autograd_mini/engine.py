@@ -394,8 +394,8 @@ MOST_SPARE_NODES: Final = 131_072
 """They take 13 MB; enough for a network of a hundred thousand operations trained again and again."""
 
 MOST_USES: Final = 1_000_000
-"""Of spare nodes, before they are let go. Measured: after some thirty graphs of 65,000 operations, whose parts are freed
-in another order than they were recorded in, each operation costs a third more."""
+"""Of spare nodes, before they are let go. Measured: after some thirty graphs of 65,000 operations, whose parts are
+freed in another order than they were recorded in, each operation costs a third more."""
 
 recycler: Final = Recycler()
 

@@ -195,7 +195,7 @@ def test_a_subclass_that_frees_and_records_while_it_dies() -> None:
 
 
 def test_nested_containers_of_nodes_are_freed() -> None:
-    """Freed fifty deep, CPython puts objects that have no collector header where they do damage: see engine.h."""
+    """Freed many deep, CPython may chain nodes by collector headers that they do not have: see engine.h."""
     kept = [Value(float(index)) for index in range(3000)]
     for depth in range(40, 60):
         nested: list[Any] = [Value(1.0) + 1.0 for _ in range(20)]
@@ -203,7 +203,7 @@ def test_nested_containers_of_nodes_are_freed() -> None:
             nested = [nested, Value(2.0) * 3.0, Value(4.0)]
         del nested
     deep: Any = None
-    for _ in range(1000):
+    for _ in range(20_000):  # Python 3.13 chains none before 10,000
         deep = (deep, Value(1.0).exp())
     del deep
     assert [leaf.data for leaf in kept] == [float(index) for index in range(3000)]
@@ -286,7 +286,7 @@ ANY_VALUE: Any = Value
     ("wrong", "message"),
     [
         (lambda: ANY_VALUE(), r"Value.__init__\(\) missing 1 required positional argument: 'data'"),
-        (lambda: ANY_VALUE(1, lable="x"), r"Value.__init__\(\) got an unexpected keyword argument 'lable'"),
+        (lambda: ANY_VALUE(1, lable="x"), r"Value.__init__\(\) got an unexpected keyword argument 'lable'.*"),
         (lambda: ANY_VALUE(1).sin(2), r"Value.sin\(\) takes 1 positional argument but 2 were given"),
         (lambda: ANY_VALUE(1, label=2), r"Value: expected a text as label, got int 2"),
         (lambda: setattr(ANY_VALUE(1), "label", 2), r"Value.label: expected a text as label, got int 2"),
@@ -304,7 +304,7 @@ def test_wrong_calls_get_the_same_error_on_both_builds(wrong: Any, message: str)
 
 def test_attributes_that_are_not_there() -> None:
     x: Any = Value(1.0)
-    with pytest.raises(AttributeError, match=r"^'Value' object has no attribute 'weight'$"):
+    with pytest.raises(AttributeError, match=r"^'Value' object has no attribute 'weight'"):
         x.weight = 1.0
     with pytest.raises(AttributeError, match=r"^'Value' object has no attribute 'weight'$"):
         _ = x.weight
