@@ -5,6 +5,7 @@ ordinary Python in both builds, so that the builds differ in nothing but speed.
 """
 
 import math
+import os
 import threading
 from typing import Any, Final
 
@@ -21,11 +22,27 @@ except ImportError:  # only the compiler needs to know it
         return lambda kind: kind
 
 
-COMPILED = not __file__.endswith(".py")
+COMPILED = __file__.endswith((".so", ".pyd"))
 """Whether this module was compiled. The compiler is told that it is true, and leaves out the other branches."""
 
-lock = threading.Lock()
+lock = threading.RLock()
 """Held while a graph is walked or gradients are added up: threads may share leaves, and the chains of a walk."""
+
+
+def refuse_reentry() -> None:
+    """Raise RuntimeError where this thread holds the lock: the chains of a walk have no room for a second one."""
+    if lock._is_owned():  # type: ignore[attr-defined]
+        raise RuntimeError("backward: a finalizer or signal handler walked a graph while its thread was walking one")
+
+
+def renew_lock() -> None:
+    """In a forked process: the thread that held the lock is not there to release it."""
+    global lock
+    lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=renew_lock)
 
 NUMBER_TYPES: Final = (float, int, np.floating, np.integer, np.bool_)
 
@@ -41,7 +58,8 @@ def to_float(number: object, where: str) -> float:
     try:
         return float(number)
     except OverflowError:
-        raise OverflowError(f"{where}: expected a number below 1.8e308, got an integer beyond it") from None
+        pass
+    raise OverflowError(f"{where}: expected a number below 1.8e308, got an integer beyond it")
 
 
 def not_a_number(thing: object, where: str) -> TypeError:
@@ -92,13 +110,24 @@ GELU: Final = TABLE["gelu"]
 
 
 @mypyc_attr(acyclic=True, allow_interpreted_subclasses=True)
-class BareNode:
+class Unlinked:
+    """What a compiled node holds before `__init__`: it may be freed before it has one, and must not raise then."""
+
+    __slots__ = ()
+
+    _left: "BareNode | None" = None
+    _right: "BareNode | None" = None
+    _next: "BareNode | None" = None
+
+
+@mypyc_attr(acyclic=True, allow_interpreted_subclasses=True)
+class BareNode(Unlinked):
     """One number of a graph, a leaf or the result of an operation on one or two operands: its fields and operators.
 
     An operand that is a constant needs no node: its place (`_left` or `_right`) is None, and its number stands
     where its partial derivative would. No tuple, set or closure hangs on a node: each would be one more object
     for Python's garbage collector to visit, and those visits are most of what recording costs. Compiled, a node is
-    no object of the collector's at all (`acyclic`): operands are older than results, so there are no cycles.
+    no object of the collector's at all (`acyclic`): operands are older than results, so nodes alone make no cycle.
     """
 
     __slots__ = ("_data", "_grad", "_left", "_left_partial", "_next", "_right", "_right_partial", "_row")
@@ -115,10 +144,7 @@ class BareNode:
     """The next node of the chain that it stands in while a walk is under way, or dead; None in no chain."""
 
     def __del__(self) -> None:
-        try:
-            recycler.take(self)
-        except AttributeError:  # `__init__` has refused its arguments, and there are no fields
-            return
+        recycler.take(self)
 
     # [[[cog
     # for op in table["TABLE"].values():
@@ -126,6 +152,7 @@ class BareNode:
     #         cog.outl(source["operator_methods"](op, table["arithmetic"]) + "\n")
     # ]]]
     def __add__(self, other: Any) -> Any:
+        """x + y."""
         right: BareNode | None = None
         if isinstance(other, BareNode):
             operand: BareNode = other  # one check of its type when compiled, not one at each use
@@ -153,6 +180,7 @@ class BareNode:
         return node
 
     def __radd__(self, other: Any) -> Any:
+        """The same with a number on the left."""
         if type(other) is float:  # a NumPy float is a float as well, and would stay one
             x = other
         elif type(other) is int or isinstance(other, NUMBER_TYPES):
@@ -165,6 +193,7 @@ class BareNode:
         return record(ADD, data, None, self, x, right_partial)
 
     def __sub__(self, other: Any) -> Any:
+        """x - y."""
         right: BareNode | None = None
         if isinstance(other, BareNode):
             operand: BareNode = other  # one check of its type when compiled, not one at each use
@@ -183,6 +212,7 @@ class BareNode:
         return record(SUB, data, self, right, left_partial, right_partial)
 
     def __rsub__(self, other: Any) -> Any:
+        """The same with a number on the left."""
         if type(other) is float:  # a NumPy float is a float as well, and would stay one
             x = other
         elif type(other) is int or isinstance(other, NUMBER_TYPES):
@@ -195,6 +225,7 @@ class BareNode:
         return record(SUB, data, None, self, x, right_partial)
 
     def __mul__(self, other: Any) -> Any:
+        """x * y."""
         right: BareNode | None = None
         if isinstance(other, BareNode):
             operand: BareNode = other  # one check of its type when compiled, not one at each use
@@ -222,6 +253,7 @@ class BareNode:
         return node
 
     def __rmul__(self, other: Any) -> Any:
+        """The same with a number on the left."""
         if type(other) is float:  # a NumPy float is a float as well, and would stay one
             x = other
         elif type(other) is int or isinstance(other, NUMBER_TYPES):
@@ -234,6 +266,7 @@ class BareNode:
         return record(MUL, data, None, self, x, right_partial)
 
     def __truediv__(self, other: Any) -> Any:
+        """x / y; 1/0 is inf and 0/0 is NaN, as in NumPy."""
         right: BareNode | None = None
         if isinstance(other, BareNode):
             operand: BareNode = other  # one check of its type when compiled, not one at each use
@@ -255,6 +288,7 @@ class BareNode:
         return record(DIV, data, self, right, left_partial, right_partial)
 
     def __rtruediv__(self, other: Any) -> Any:
+        """The same with a number on the left."""
         if type(other) is float:  # a NumPy float is a float as well, and would stay one
             x = other
         elif type(other) is int or isinstance(other, NUMBER_TYPES):
@@ -270,12 +304,14 @@ class BareNode:
         return record(DIV, data, None, self, x, right_partial)
 
     def __neg__(self) -> Any:
+        """-x."""
         x = self._data
         data = -x
         slope = -1.0
         return record(NEG, data, self, None, slope, 0.0)
 
     def __pow__(self, other: Any) -> Any:
+        """x ** y; a negative base with a fractional exponent is NaN; the derivative of 0**0 is 0 by both operands."""
         right: BareNode | None = None
         if isinstance(other, BareNode):
             operand: BareNode = other  # one check of its type when compiled, not one at each use
@@ -297,6 +333,7 @@ class BareNode:
         return record(POW, data, self, right, left_partial, right_partial)
 
     def __rpow__(self, other: Any) -> Any:
+        """The same with a number on the left."""
         if type(other) is float:  # a NumPy float is a float as well, and would stay one
             x = other
         elif type(other) is int or isinstance(other, NUMBER_TYPES):
@@ -312,6 +349,7 @@ class BareNode:
         return record(POW, data, None, self, x, right_partial)
 
     def __abs__(self) -> Any:
+        """|x|; the derivative at 0 is 0."""
         x = self._data
         data = abs(x)
         slope = 1.0 if x > 0.0 else (-1.0 if x < 0.0 else 0.0 * x)
@@ -700,77 +738,89 @@ def gelu(node: BareNode) -> Any:
 # [[[end]]]
 
 
+_unfinished: BareNode | None = None
+"""The root of the pass that is under way, or that Ctrl-C has ended: then its nodes still stand in chains."""
+
+
 def walk(root: BareNode, leaves: list[BareNode] | None = None) -> BareNode:
     """The nodes that root depends on, as a chain by `_next`: root first, each before its operands. Hold `lock`.
 
     Depth first, left operand first; the way back is a chain as well, so that there is no stack to overflow. A node
-    in either chain has been visited, so the caller must take all of them out of the chain that it is given.
-    Where a list of leaves is given, they are added to it, and the gradients of all others set to 0.
+    in either chain has been visited: the caller must take all of them out of the chain that it is given, and then
+    set `_unfinished` to None. Where a list of leaves is given, they are added to it, and the gradients of all others
+    set to 0.
     """
-    if _has_torn_chains:
-        forget_chains(root)
+    global _unfinished
+    if _unfinished is not None:
+        forget_chains(_unfinished)
+    _unfinished = root
     done = END
     way_back = END
     node = root
-    try:
+    while True:
+        left = node._left
+        if left is not None and left._next is None:
+            node._next = way_back
+            way_back = node
+            node = left
+            continue
         while True:
-            left = node._left
-            if left is not None and left._next is None:
+            right = node._right
+            if right is not None and right._next is None:
                 node._next = way_back
                 way_back = node
-                node = left
-                continue
-            while True:
-                right = node._right
-                if right is not None and right._next is None:
-                    node._next = way_back
-                    way_back = node
-                    node = right
-                    break
-                if leaves is not None:
-                    if right is None and node._left is None:
-                        leaves.append(node)
-                    else:
-                        node._grad = 0.0
-                node._next = done
-                done = node
-                if way_back is END:
-                    return done
-                node = way_back
-                rest = node._next
-                assert rest is not None
-                way_back = rest
-    except BaseException:  # Ctrl-C, that is
-        unlink(done, way_back, node)
-        raise
+                node = right
+                break
+            if leaves is not None:
+                if right is None and node._left is None:
+                    leaves.append(node)
+                else:
+                    node._grad = 0.0
+            node._next = done
+            done = node
+            if way_back is END:
+                return done
+            node = way_back
+            rest = node._next
+            assert rest is not None
+            way_back = rest
+
+
+def forget_chains(root: BareNode) -> None:
+    """Take every node that root depends on out of whatever chain it stands in, with no use of the chains."""
+    waiting = [root]
+    visited = {id(root)}
+    while waiting:
+        node = waiting.pop()
+        node._next = None
+        # With a default: one of a subclass whose `__init__` never called ours has no operands.
+        for operand in (getattr(node, "_left", None), getattr(node, "_right", None)):
+            if operand is not None and id(operand) not in visited:
+                visited.add(id(operand))
+                waiting.append(operand)
 
 
 def in_order(root: BareNode) -> list[Any]:
     """Every node that root depends on, each after its operands, root last. Hold `lock`."""
+    global _unfinished
     order = []
-    node: BareNode = END
-    rest: BareNode | None = END
-    try:
-        node = walk(root)
-        while node is not END:
-            order.append(node)
-            rest = node._next
-            assert rest is not None
-            node._next = None
-            node = rest
-    except BaseException:
-        unlink(node, rest)
-        raise
+    node = walk(root)
+    while node is not END:
+        order.append(node)
+        rest = node._next
+        assert rest is not None
+        node._next = None
+        node = rest
+    _unfinished = None
     order.reverse()
     return order
 
 
 def backpropagate(root: BareNode) -> None:
     """The backward pass. Hold `lock`."""
+    global _unfinished
     leaves: list[BareNode] = []
     held: list[float] = []
-    node: BareNode = END
-    rest: BareNode | None = END
     try:
         node = walk(root, leaves)
         # Leaves start from 0 as well, and what they held is added at the end: so a second call doubles them
@@ -794,38 +844,16 @@ def backpropagate(root: BareNode) -> None:
             node = rest
         for leaf, before in zip(leaves, held, strict=True):
             leaf._grad += before
-    except BaseException:
-        for leaf, before in zip(leaves, held, strict=False):
-            leaf._grad = before
-        unlink(node, rest)
+        _unfinished = None
+    except BaseException:  # Ctrl-C, that is
+        try:
+            restore(leaves, held)
+        finally:  # it may strike once more
+            restore(leaves, held)
         raise
 
 
-_has_torn_chains = False
-
-
-def unlink(*chains: BareNode | None) -> None:
-    """Take every node out of chains that Ctrl-C has left behind."""
-    global _has_torn_chains
-    had_torn_chains = _has_torn_chains
-    _has_torn_chains = True  # so it stays if Ctrl-C strikes here once more
-    for chain in chains:
-        node = chain
-        while node is not None and node is not END:
-            rest = node._next
-            node._next = None
-            node = rest
-    _has_torn_chains = had_torn_chains
-
-
-def forget_chains(root: BareNode) -> None:
-    """Take every node that root depends on out of whatever chain it may stand in, at the cost of a set of them."""
-    waiting = [root]
-    visited = {id(root)}
-    while waiting:
-        node = waiting.pop()
-        node._next = None
-        for operand in (node._left, node._right):
-            if operand is not None and id(operand) not in visited:
-                visited.add(id(operand))
-                waiting.append(operand)
+def restore(leaves: list[BareNode], held: list[float]) -> None:
+    """Give the leaves back what they held."""
+    for place in range(len(held)):
+        leaves[place]._grad = held[place]

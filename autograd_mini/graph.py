@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from autograd_mini import engine
-from autograd_mini.engine import BareNode, in_order, lock, shorten
+from autograd_mini.engine import BareNode, in_order, shorten
 from autograd_mini.ops import Op
 
 Kind = TypeVar("Kind", bound=type[BareNode])
@@ -15,7 +15,8 @@ def adds_to_node(kind: Kind) -> Kind:
 
     Python hands the instances of every class written in Python to its collector, also those of a class that only
     adds methods to a compiled one. So nodes stay instances of the compiled class, while all that is shown to users
-    (docstrings, signatures, properties, errors of wrong calls) is ordinary Python, the same in both builds.
+    (docstrings, signatures, properties, errors of wrong calls) is ordinary Python, the same in both builds. Such a
+    class cannot use super(): compiled, there is nothing above it.
     """
     if not engine.COMPILED:
         engine.BareNode = kind  # type: ignore[misc]
@@ -93,7 +94,8 @@ def checked_label(text: object, where: str) -> str:
 
 def topological_order(root: Node) -> list[Node]:
     """Every node that root depends on, each after its operands, root last; depth first, left operand first."""
-    with lock:
+    engine.refuse_reentry()
+    with engine.lock:
         return in_order(root)
 
 
@@ -113,7 +115,8 @@ def pullback(
     inputs = list(inputs)
     wanted = {id(node) for node in inputs}
     adjoints: dict[int, Any] = {id(root): seed}
-    with lock:
+    engine.refuse_reentry()
+    with engine.lock:
         order = in_order(root)
     while order:
         node = order.pop()

@@ -164,15 +164,17 @@ def operator_methods(op: Any, arithmetic: Callable[[Any], Any]) -> str:
     """The special methods of a node for a row that Python has an operator for."""
     name = _DUNDERS.get(op.name, op.name)
     if op.arity == 1:
-        head = [f"def __{name}__(self) -> Any:"]
+        head = [f"def __{name}__(self) -> Any:", f'    """{op.doc}"""']
         return _indented([*head, *_indent(_body_of_one(op, arithmetic, "self"))])
     where = f'"Value {_SYMBOLS[op.name]}"'
     return _indented(
         [
             f"def __{name}__(self, other: Any) -> Any:",
+            f'    """{op.doc}"""',
             *_indent([*_second_operand(where, "return NotImplemented"), *_body_of_two(op, arithmetic, "self")]),
             "",
             f"def __r{name}__(self, other: Any) -> Any:",
+            '    """The same with a number on the left."""',
             *_indent([*_number("x", where, "return NotImplemented"), *_reflected_body(op, arithmetic)]),
         ]
     )

@@ -77,6 +77,7 @@ class Value(Node):
         Leaves accumulate: calling it twice doubles them. Inner nodes, and this one, are overwritten by each call.
         Threads may share leaves: one call runs at a time.
         """
+        engine.refuse_reentry()
         with engine.lock:
             engine.backpropagate(self)
 
