@@ -75,7 +75,8 @@ class Value(Node):
         """Fill in `grad` of everything this number was computed from, by the chain rule, results first.
 
         Leaves accumulate: calling it twice doubles them. Inner nodes, and this one, are overwritten by each call.
-        Threads may share leaves: one call runs at a time.
+        Threads may share leaves: one call runs at a time. Raises RuntimeError in a finalizer or signal handler that
+        interrupts another call in its own thread.
         """
         engine.refuse_reentry()
         with engine.lock:
