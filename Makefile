@@ -28,7 +28,7 @@ package: .venv/installed-dev  ## build the wheel and the source distribution, an
 bench: .venv/installed-bench build/compiled/installed  ## speed and memory beside other engines
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.engine_speed
 
-functions: .venv/installed-dev  ## write the named functions and methods again from the table in ops.py
+functions: .venv/installed-dev  ## write the engine's arithmetic, the functions and the methods again from the table in ops.py
 	$(BIN)/cog -r $(GENERATED)
 	$(BIN)/ruff format $(GENERATED)
 

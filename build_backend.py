@@ -21,7 +21,7 @@ MYPYC = "mypy>=2.4,<3"
 C_FLAGS = [
     # Values and gradients to the last bit as when interpreted: no multiplication and addition rounded together.
     "-ffp-contract=off",
-    # Calls within the engine go straight to their function: worth a tenth of the time.
+    # Calls within the engine go straight to their function, which saves a few nanoseconds each.
     "-fvisibility=hidden",
     "-fno-semantic-interposition",
     "-include",

@@ -100,7 +100,7 @@ def test_sum_of_a_list() -> None:
 
 
 @given(a=st.floats(), b=st.floats())
-def test_add_and_mul_written_by_hand_equal_their_rows(a: float, b: float) -> None:
+def test_add_and_mul_written_out_equal_their_rows(a: float, b: float) -> None:
     x, y = Value(a), Value(b)
     pairs: list[tuple[Any, Any]] = [(x, y), (x, x), (x, b), (a, y), (x, np.float64(b)), (np.float64(a), y)]
     for left, right in pairs:
