@@ -77,7 +77,7 @@ def shorten(thing: object, length: int = 40) -> str:
 # [[[cog
 # import runpy  # not from the package, which may not import while this is being written
 # table = runpy.run_path("autograd_mini/ops.py")
-# source = runpy.run_path("autograd_mini/python_source.py")
+# source = runpy.run_path("autograd_mini/source_code.py")
 # for op in table["TABLE"].values():
 #     cog.outl(f'{op.name.upper()}: Final = TABLE["{op.name}"]')
 # ]]]

@@ -90,7 +90,7 @@ class Value(Node):
     # [[[cog
     # import runpy  # not from the package, which may not import while this is being written
     # TABLE = runpy.run_path("autograd_mini/ops.py")["TABLE"]
-    # source = runpy.run_path("autograd_mini/python_source.py")
+    # source = runpy.run_path("autograd_mini/source_code.py")
     # cog.outl("    if TYPE_CHECKING:")
     # for op in TABLE.values():
     #     if op.is_operator:

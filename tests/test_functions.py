@@ -126,7 +126,7 @@ def generated_again(folder: Path) -> dict[str, str]:
     pytest.importorskip("cogapp")
     pytest.importorskip("ruff")
     (folder / "autograd_mini").mkdir(exist_ok=True)
-    for name in ["pyproject.toml", "autograd_mini/ops.py", "autograd_mini/python_source.py", *GENERATED]:
+    for name in ["pyproject.toml", "autograd_mini/ops.py", "autograd_mini/source_code.py", *GENERATED]:
         if not (folder / name).exists():
             shutil.copy(ROOT / name, folder / name)
     for command in (["cogapp", "-r", *GENERATED], ["ruff", "format", "--no-cache", *GENERATED]):
