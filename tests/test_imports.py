@@ -19,16 +19,17 @@ ROOT = Path(__file__).parent.parent
 ENGINE = {"ops", "engine", "graph", "value", "functions"}
 BELOW_VALUE = {"ops", "engine", "graph", "copies"}
 HELPERS = {"nested", "finite_differences", "high_precision", "rounding", "subject", "look_ahead"}
-PAPER = {"drawing", "sketch"}
+PARTS = {"groups", "paths", "source_code", "formula"}
+PAPER = {"drawing", "sketch", "renderer", "whole_files"}
 PICTURES = {"draw", "draw_network"}
 READERS = {"functional", "check", "anomaly", "expression", "walkthrough", "compiled"}
-LIBRARY = ENGINE | HELPERS | PAPER | PICTURES | READERS | {"installation"}
+LIBRARY = ENGINE | HELPERS | PARTS | PAPER | PICTURES | READERS | {"installation"}
 LAYERS = {"modules", "losses", "optimizers"}
 USES = {"training", "checkpoint", "estimators", "worked_example"}
 MAY_IMPORT: dict[str, dict[str, set[str]]] = {
     "autograd_mini": {
         "ops": set(),
-        "python_source": set(),
+        "source_code": set(),
         "engine": {"ops"},
         "graph": {"ops", "engine"},
         "copies": {"ops", "engine", "graph"},
@@ -38,10 +39,16 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "subject": ENGINE | {"nested", "look_ahead"},
         "look_ahead": BELOW_VALUE | {"finite_differences"},
         "installation": {"engine"},
-        "drawing": set(),
+        "groups": BELOW_VALUE,
+        "paths": ENGINE,
+        "formula": {"ops", "source_code"},
+        "whole_files": set(),
+        "renderer": set(),
+        "drawing": {"renderer", "whole_files"},
         "sketch": {"drawing"},
-        **dict.fromkeys(PICTURES, ENGINE | HELPERS | PAPER),
+        **dict.fromkeys(PICTURES, ENGINE | HELPERS | {"groups", "paths"} | PAPER),
         **dict.fromkeys(READERS, ENGINE | HELPERS),
+        "walkthrough": ENGINE | PARTS | {"sketch", "whole_files"},
         "cli": LIBRARY,
         "__init__": LIBRARY,
         "__main__": {"cli"},
