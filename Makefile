@@ -7,7 +7,7 @@ GENERATED := autograd_mini/engine.py autograd_mini/value.py autograd_mini/functi
 # The development install is interpreted, for it follows the source; the compiled build lies beside it.
 WITH_COMPILED := PYTHONPATH=$(CURDIR)/build/compiled PYTHONSAFEPATH=1
 
-.PHONY: demo test lint package bench functions
+.PHONY: demo test lint package bench functions tour
 
 demo: .venv/installed-demo  ## backpropagation through the worked example, with its pictures
 	$(BIN)/python demos/worked_example.py
@@ -28,6 +28,9 @@ package: .venv/installed-dev  ## build the wheel and the source distribution, an
 bench: .venv/installed-bench build/compiled/installed  ## speed and memory beside other engines
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.engine_speed
 
+tour: .venv/installed-dev  ## run demos/tour.ipynb and keep its outputs
+	PYTHONPATH=tests $(BIN)/python -m tour
+
 functions: .venv/installed-dev  ## write the engine's arithmetic, the functions and the methods again from the table in ops.py
 	$(BIN)/cog -r $(GENERATED)
 	$(BIN)/ruff format $(GENERATED)
@@ -43,7 +46,7 @@ functions: .venv/installed-dev  ## write the engine's arithmetic, the functions 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
 
-build/compiled/installed: pyproject.toml setup.py build_backend.py engine.h $(wildcard autograd_mini/*.py nn/*.py) | .venv/installed-dev
+build/compiled/installed: pyproject.toml setup.py build_backend.py engine.h $(wildcard autograd_mini/*.py autograd_mini/*/* nn/*.py) | .venv/installed-dev
 	rm -rf build/compiled
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target build/compiled .
 	@touch $@

@@ -10,7 +10,10 @@ from autograd_mini.functions import *
 from autograd_mini.graph import topological_order
 from autograd_mini.installation import BuildInfo, build_info
 from autograd_mini.ops import TABLE, Op
+from autograd_mini.paths import Provenance, provenance
+from autograd_mini.renderer import RendererTimedOut
 from autograd_mini.value import Value, apply
+from autograd_mini.walkthrough import Walkthrough, walkthrough
 
 __all__ = [
     "TABLE",
@@ -18,10 +21,13 @@ __all__ = [
     "Coordinate",
     "Drawing",
     "Op",
+    "Provenance",
     "RendererNotFound",
+    "RendererTimedOut",
     "Report",
     "Value",
     "Verdict",
+    "Walkthrough",
     "apply",
     "assert_gradients",
     "build_info",
@@ -31,7 +37,9 @@ __all__ = [
     "grad",
     "hessian",
     "jacobian",
+    "provenance",
     "topological_order",
     "value_and_grad",
+    "walkthrough",
 ]
 __all__ += functions.__all__

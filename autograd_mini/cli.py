@@ -4,20 +4,25 @@ import argparse
 import io
 import os
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from autograd_mini.check import check_gradients
 from autograd_mini.expression import Expression
 from autograd_mini.installation import build_info
 from autograd_mini.value import Value
+from autograd_mini.walkthrough import Walkthrough, walkthrough
+from autograd_mini.walkthrough.terminal import step_through
+from autograd_mini.whole_files import write_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 a check that did not pass, 2 a mistake in the arguments."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["check"]:
-        # An expression may begin with a minus; behind a space argparse does not take it for an option.
+    if words[:1] in (["check"], ["step"]):
+        # An expression or a number may begin with a minus; behind a space argparse does not take it for an option.
         words = [f" {word}" if word[0:1] == "-" and word[1:2] not in ("-", "h", "") else word for word in words]
     chosen = _parser().parse_args(words)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -50,23 +55,52 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, default=Path("pictures"), metavar="FOLDER", help="where the pictures go (pictures)"
     )
     example.set_defaults(run=_example)
+    _add_step(commands.add_parser("step", help="step through both passes over an expression or a network"))
     return parser
 
 
+def _add_step(step: argparse.ArgumentParser) -> None:
+    step.description = "Step through both passes: over the worked example, a network, or an expression."
+    step.add_argument(
+        "words", nargs="*", metavar="expression name=number", help="such as 'sigmoid(w*x + b)' w=1 x=2 b=0"
+    )
+    step.add_argument("--network", metavar="SIZES", help="inputs, then the neurons of each layer: 3-2-3-1")
+    step.add_argument("--input", metavar="NUMBERS", help="what goes into the network: 2,4,3")
+    step.add_argument("--activation", metavar="NAME", help="of the hidden layers: sigmoid, tanh, relu, …, or none")
+    step.add_argument("--output-activation", metavar="NAME", help="of the last layer (none)")
+    step.add_argument("--weights", metavar="NAME", help="ones, zeros, he, xavier or uniform (ones)")
+    step.add_argument("--seed", metavar="NUMBER", help="a whole number, for weights that are drawn")
+    step.add_argument("--target", metavar="NUMBERS", help="the mean squared error from these is the result")
+    step.add_argument("--level", metavar="LEVEL", help="operation, expression, neuron or layer")
+    step.add_argument("--all", action="store_true", help="print every step, in a terminal too")
+    step.add_argument("--html", type=Path, metavar="PATH", help="write a page to step through in a browser")
+    step.add_argument("--latex", type=Path, metavar="PATH", help="write the derivation as a LaTeX document")
+    step.add_argument(
+        "--leaf", metavar="NAME", help="print the paths that carry the gradient of this leaf: w⁰₁₁ or w011"
+    )
+    step.set_defaults(run=_step)
+
+
 def _check(chosen: argparse.Namespace) -> int:
-    expression = Expression(chosen.expression)
+    result, leaves = _evaluate(chosen.expression, chosen.numbers)
+    report = check_gradients(result, list(leaves.values()), tolerance=chosen.tolerance)
+    print(f"{chosen.expression} = {result.data!r}")
+    print(report)
+    return 0 if report else 1
+
+
+def _evaluate(text: str, assignments: Sequence[str]) -> tuple[Value, dict[str, Value]]:
+    """The result of an expression, and its leaves by their names."""
+    expression = Expression(text)
     leaves: dict[str, Value] = {}
-    for name, number in map(_assignment, chosen.numbers):
+    for name, number in map(_assignment, assignments):
         if name in leaves:
             raise ValueError(f"{name} is given twice")
         leaves[name] = Value(number, name)
     result = expression(**leaves)
     if not isinstance(result, Value):
         raise ValueError("expected an expression with at least one variable")
-    report = check_gradients(result, list(leaves.values()), tolerance=chosen.tolerance)
-    print(f"{chosen.expression} = {result.data!r}")
-    print(report)
-    return 0 if report else 1
+    return result, leaves
 
 
 def _assignment(text: str) -> tuple[str, float]:
@@ -80,11 +114,95 @@ def _assignment(text: str) -> tuple[str, float]:
 
 
 def _example(chosen: argparse.Namespace) -> int:
-    # The one place where autograd_mini reaches for nn: the library never does, the command stands on top of both.
+    # Here and in _network autograd_mini reaches for nn: the library never does, the command stands on top of both.
     from nn.worked_example import show
 
     show(chosen.output)
     return 0
+
+
+# Stepping
+
+_NETWORK_OPTIONS = ("network", "input", "activation", "output_activation", "weights", "seed", "target")
+
+
+def _step(chosen: argparse.Namespace) -> int:
+    options = {name: getattr(chosen, name) for name in _NETWORK_OPTIONS if getattr(chosen, name) is not None}
+    if chosen.words and options:
+        name = next(iter(options)).replace("_", "-")
+        raise ValueError(f"expected an expression or a network, got the expression {chosen.words[0]!r} and --{name}")
+    walk = walkthrough(_expression(chosen.words) if chosen.words else _network(options))
+    walk.view(chosen.level or walk.default_level)  # says so before anything is written if there is no such level
+    if chosen.html:
+        print(f"wrote {walk.save(chosen.html)}")
+    if chosen.latex:
+        print(f"wrote {_write_latex(walk, chosen.latex, chosen.level)}")
+    if chosen.leaf is not None:
+        print(walk.provenance(_leaf(walk, chosen.leaf)))
+    if chosen.all:
+        print(walk.to_text(chosen.level))
+    elif not (chosen.html or chosen.latex or chosen.leaf is not None):
+        step_through(walk, chosen.level)
+    return 0
+
+
+def _expression(words: Sequence[str]) -> Value:
+    result, leaves = _evaluate(words[0], words[1:])
+    if result.op is not None:
+        result.label = next((name for name in ("f", "y", "g", "h") if name not in leaves), "result")
+    return result
+
+
+def _network(options: dict[str, str]) -> Value:
+    from nn.worked_example import network_output
+
+    arguments: dict[str, Any] = {name: options[name] for name in ("weights",) if name in options}
+    if "network" in options:
+        arguments["sizes"] = [_whole_number("--network", size) for size in options["network"].split("-")]
+        if "input" not in options:
+            raise ValueError(f"--input: expected {arguments['sizes'][0]} numbers with commas between them, got none")
+    for name, argument in (("input", "inputs"), ("target", "target")):
+        if name in options:
+            arguments[argument] = [_number(f"--{name}", number) for number in options[name].split(",")]
+    for name in ("activation", "output_activation"):
+        if name in options:
+            arguments[name] = None if options[name] == "none" else options[name]
+    if "seed" in options:
+        arguments["seed"] = _whole_number("--seed", options["seed"])
+    return network_output(**arguments)
+
+
+def _whole_number(where: str, text: str) -> int:
+    text = text.strip()
+    if not (text.isdecimal() and len(text) < 20):
+        raise ValueError(f"{where}: expected whole numbers{', such as 3-2-3-1' * (where == '--network')}, got {text!r}")
+    return int(text)
+
+
+def _number(where: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{where}: expected numbers with commas between them, such as 2,4,3, got {text!r}") from None
+
+
+def _write_latex(walk: Walkthrough, path: Path, level: str | None) -> Path:
+    if path.suffix.lower() != ".tex":
+        raise ValueError(f"--latex: expected a path ending in .tex, got {path.name!r}")
+    if not path.parent.is_dir():
+        raise ValueError(f"--latex: there is no folder {str(path.parent)!r}")
+    write_whole(path, walk.to_latex(level))
+    return path
+
+
+def _leaf(walk: Walkthrough, name: str) -> Value:
+    """The leaf of that name, which may be typed without raised and lowered digits: w011 for w⁰₁₁."""
+    leaves = {each: node for each, node in zip(walk.passes.names, walk.passes.nodes, strict=True) if node.op is None}
+    found = [each for each in leaves if name in (each, unicodedata.normalize("NFKC", each))]
+    if not found:
+        there = ", ".join(list(leaves)[:12]) + (", …" if len(leaves) > 12 else "")
+        raise ValueError(f"--leaf: expected one of {there}, got {name!r}")
+    return leaves[found[0]]
 
 
 if __name__ == "__main__":

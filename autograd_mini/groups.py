@@ -70,6 +70,8 @@ class LayerParts:
     """l of Wˡ and Bˡ; its results are Zˡ⁺¹ and Aˡ⁺¹."""
     sample: int
     """Which use of the layer it is, from 1: a batch uses each layer once a sample."""
+    network: int = 1
+    """Whose weights it has, from 1: networks side by side, or one after another, have maps of the same number."""
     neurons: list[NeuronParts] = field(default_factory=list)
 
     @property
@@ -93,7 +95,12 @@ class Groups:
         self.labels = [node.label for node in order]
         self.roots_of_expressions = self._find_expressions()
         self.layers = self._find_layers()
+        inputs = {place for layer in self.layers for place in layer.input_nodes}
+        if any(self.roots_of_expressions[place] != place for place in inputs):
+            # What only one neuron uses looks like a part of its sum, but it comes before.
+            self.roots_of_expressions = self._find_expressions(inputs)
         self._uses = Counter(layer.map for layer in self.layers)
+        self._networks = self._tell_networks_apart()
         self.groups: list[Group] = [*self._expressions(), *self._neurons(), *self._whole_layers()]
         self._at: dict[str, dict[int, int]] = {level: {} for level in LEVELS}
         for number, group in enumerate(self.groups):
@@ -125,12 +132,16 @@ class Groups:
 
     # Named expressions
 
-    def _find_expressions(self) -> list[int]:
-        """For each node, the place of the result that alone uses it, directly or not, and ends at a label."""
+    def _find_expressions(self, ends: Container[int] = ()) -> list[int]:
+        """For each node, the place of the result that alone uses it, directly or not, and ends at a label.
+
+        Results among `ends` belong to no other, as if they had a label.
+        """
         owners = list(range(len(self.order)))
         users: list[set[int]] = [set() for _ in self.order]
         for place in reversed(range(len(self.order))):
-            if self.operands[place] and not self.labels[place] and len(users[place]) == 1:
+            is_end = self.labels[place] or place in ends or not self.operands[place]
+            if not is_end and len(users[place]) == 1:
                 owners[place] = next(iter(users[place]))
             for operand in self.operands[place]:
                 if len(users[operand]) < 2:
@@ -246,36 +257,64 @@ class Groups:
                     members.append(operand)
         return members
 
+    def _tell_networks_apart(self) -> dict[int, int]:
+        """Number the layers of each map by their weights, and give back how many networks have that map.
+
+        What has other weights in a row is of another network.
+        """
+        known: dict[int, list[dict[int, list[int]]]] = {}
+        for layer in self.layers:
+            rows = {neuron.row: neuron.weights for neuron in layer.neurons}
+            networks = known.setdefault(layer.map, [])
+            fitting = [all(each.get(row, rows[row]) == rows[row] for row in rows) for each in networks]
+            if True not in fitting:
+                fitting.append(True)
+                networks.append({})
+            networks[fitting.index(True)].update(rows)
+            layer.network = fitting.index(True) + 1
+        return {map_number: len(networks) for map_number, networks in known.items()}
+
     def _neurons(self) -> Iterator[Group]:
-        parameters: dict[tuple[int, int], set[int]] = {}
+        parameters: dict[int, str] = {}
         for layer in self.layers:
             for neuron in layer.neurons:
                 members = {*self._members(neuron.z), *self._members(neuron.a)}
                 yield Group("neuron", self.labels[neuron.a], tuple(sorted(members)), (neuron.a,))
-                own = parameters.setdefault((layer.map, neuron.row), set())
-                own.update(neuron.weights, [] if neuron.bias is None else [neuron.bias])
-        for (map_number, row), places in parameters.items():
-            name = f"w{superscript(map_number)}{subscript(row)}"
-            yield Group("neuron", name, tuple(sorted(places)), tuple(sorted(places)), is_leaves=True)
+                name = f"w{superscript(layer.map)}{subscript(neuron.row)}{self._network_mark(layer)}"
+                for place in _parameters_of(neuron):
+                    parameters.setdefault(place, name)
+        yield from _groups_of_leaves("neuron", parameters)
 
     def _whole_layers(self) -> Iterator[Group]:
-        parameters: dict[int, set[int]] = {}
-        inputs: set[int] = set()
+        leaves: dict[int, str] = {}
         for layer in self.layers:
             members: set[int] = set()
-            own = parameters.setdefault(layer.map, set())
+            names = self.parameter_name("W", layer), self.parameter_name("B", layer)
             for neuron in layer.neurons:
                 members.update(self._members(neuron.z), self._members(neuron.a))
-                own.update(neuron.weights, [] if neuron.bias is None else [neuron.bias])
+                for place in _parameters_of(neuron):
+                    leaves.setdefault(place, ", ".join(names))
             roots = tuple(neuron.a for neuron in layer.neurons)
             yield Group("layer", self.layer_name(layer), tuple(sorted(members)), roots)
-            inputs.update(place for place in layer.input_nodes if self.order[place].op is None)
-        for map_number, places in parameters.items():
-            name = f"W{superscript(map_number)}, B{superscript(map_number)}"
-            yield Group("layer", name, tuple(sorted(places)), tuple(sorted(places)), is_leaves=True)
-        inputs -= set().union(*parameters.values()) if parameters else set()
-        if inputs:
-            yield Group("layer", "x", tuple(sorted(inputs)), tuple(sorted(inputs)), is_leaves=True)
+        for layer in self.layers:
+            for place in layer.input_nodes:
+                if self.order[place].op is None:
+                    leaves.setdefault(place, "x")
+        yield from _groups_of_leaves("layer", leaves)
+
+    def parameter_name(self, letter: str, layer: LayerParts) -> str:
+        """What a layer's weights (W) or biases (B) are called: W⁰; W⁰⁽²⁾ in the second network."""
+        return f"{letter}{superscript(layer.map)}{self._network_mark(layer)}"
+
+    def _network_mark(self, layer: LayerParts) -> str:
+        return _mark(layer.network) if self._networks[layer.map] > 1 else ""
+
+    def input_name(self, layer: LayerParts) -> str:
+        """What a layer's inputs are called: A¹ where their labels are those of neurons, else x."""
+        labels = [_LABEL.fullmatch(self.labels[place]) for place in layer.input_nodes]
+        results = {(found["letter"], found["map"]) if found else None for found in labels}
+        is_inner = results == {("a", superscript(layer.map))} and len(labels) == len(layer.inputs)
+        return f"A{superscript(layer.map)}{self.sample_mark(layer)}" if is_inner else f"x{self.sample_mark(layer)}"
 
     def layer_name(self, layer: LayerParts, letter: str = "") -> str:
         """What a layer's results are called: A¹, Z³ where they have no activation; A¹⁽²⁾ for the second sample."""
@@ -284,9 +323,27 @@ class Groups:
 
     def sample_mark(self, layer: LayerParts) -> str:
         """⁽²⁾ for the second sample; nothing where there is only one."""
-        return f"⁽{superscript(layer.sample)}⁾" if self._uses[layer.map] > 1 else ""
+        return _mark(layer.sample) if self._uses[layer.map] > 1 else ""
 
 
 def _is_sum(label: str) -> bool:
+    """Whether it may stand on the sum of a neuron: on one without an activation, also the label of that."""
     found = _LABEL.fullmatch(label)
-    return bool(found and found["letter"] == "z") or bool(_OUTPUT.fullmatch(label))
+    return bool(found and found["letter"] in "za") or bool(_OUTPUT.fullmatch(label))
+
+
+def _mark(number: int) -> str:
+    return f"⁽{superscript(number)}⁾"
+
+
+def _parameters_of(neuron: NeuronParts) -> list[int]:
+    return neuron.weights if neuron.bias is None else [*neuron.weights, neuron.bias]
+
+
+def _groups_of_leaves(level: str, names: dict[int, str]) -> Iterator[Group]:
+    """A group for each name, of the leaves that have it."""
+    members: dict[str, list[int]] = {}
+    for place in sorted(names):
+        members.setdefault(names[place], []).append(place)
+    for name, places in members.items():
+        yield Group(level, name, tuple(places), tuple(places), is_leaves=True)

@@ -51,7 +51,12 @@ class Provenance:
     def __str__(self) -> str:
         """A table for a terminal."""
         leaf, output = self.paths[0].nodes[0], self.paths[0].nodes[-1]
-        rows = [(str(path), f"{path.product:.6g}", _percent(path.share)) for path in self.paths]
+        routes = [_route([node for node in path.nodes if node.label or node in (leaf, output)]) for path in self.paths]
+        if len(set(routes)) < len(routes):  # what tells these paths apart has no label
+            routes = [_route(path.nodes) for path in self.paths]
+        rows = [
+            (route, f"{path.product:.6g}", _percent(path.share)) for route, path in zip(routes, self.paths, strict=True)
+        ]
         rest = self.path_count - len(self.paths)
         if rest:
             rows.append((f"{paths_text(rest, 'other ')} together", f"{self.others:.6g}", _percent(self.others_share)))

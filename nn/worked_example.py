@@ -5,15 +5,18 @@ the point N(2, 3, 4) twice; its input, and every number it prints, is (2, 4, 3).
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from autograd_mini import RendererNotFound, Value, check_gradients, draw, draw_network, topological_order
+from nn.losses import mse_loss
 from nn.modules import MLP
 
+SIZES = (3, 2, 3, 1)
 INPUT = (2.0, 4.0, 3.0)
 
 # The paper's column: the only numbers here that are typed in. D_W¹ is not printed there. It cuts D_Z¹ to eleven
@@ -70,7 +73,7 @@ class WorkedExample:
     """The network, its recorded graph at the input, and both passes in the paper's order."""
 
     def __init__(self) -> None:
-        self.network = MLP(3, [2, 3, 1], activation="sigmoid", init="ones")
+        self.network = MLP(SIZES[0], SIZES[1:], activation="sigmoid", init="ones")
         self.output: Value = self.network(INPUT)
         self.output.backward()
         nodes = (node for node in topological_order(self.output) if isinstance(node, Value))
@@ -153,3 +156,44 @@ def show(folder: Path) -> None:
             path = picture.save_picture(path.with_suffix(".dot"))
             print(advice, file=sys.stderr)
         print(f"wrote {path}")
+
+
+_MOST_WEIGHTS = 20_000
+"""A network of more would be recorded for minutes, and has more operations than one steps through."""
+
+
+def network_output(
+    sizes: Sequence[int] = SIZES,
+    inputs: Sequence[float] = INPUT,
+    activation: str | None = "sigmoid",
+    output_activation: str | None = None,
+    weights: str = "ones",
+    seed: int | None = None,
+    target: Sequence[float] | None = None,
+) -> Value:
+    """The output of a network at an input whose numbers are `Value`s x₁, x₂, …; the worked example's unless told else.
+
+    sizes: the number of inputs, then of the neurons of each layer. target: gives the mean squared error in the place
+    of the output, which is needed where there are several. Raises ValueError that names the argument.
+    """
+    if len(sizes) < 2:
+        raise ValueError("network: expected the number of inputs and of the neurons of each layer, such as 3-2-3-1")
+    count = sum(before * after for before, after in pairwise(sizes))
+    if count > _MOST_WEIGHTS:
+        raise ValueError(f"network: expected at most {_MOST_WEIGHTS:,} weights to step through, got {count:,}")
+    network = MLP(sizes[0], list(sizes[1:]), activation, output_activation, init=weights, seed=seed)
+    outputs = network([Value(x, f"x{_subscript(place)}") for place, x in enumerate(inputs, start=1)])
+    if target is None and isinstance(outputs, list):
+        raise ValueError(f"network: {len(outputs)} outputs have no one gradient; give a target, of as many numbers")
+    predictions: list[Value] = outputs if isinstance(outputs, list) else [outputs]
+    if target is None:
+        return predictions[0]
+    if len(target) != len(predictions):
+        raise ValueError(
+            f"target: expected as many numbers as there are outputs, {len(predictions)}, got {len(target)}"
+        )
+    return mse_loss(predictions, list(target))
+
+
+def _subscript(number: int) -> str:
+    return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))

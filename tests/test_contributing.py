@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 USE = """
 import math
-from autograd_mini import Value, check_gradients, grad, silu
+from autograd_mini import Value, check_gradients, grad, silu, walkthrough
 from autograd_mini.cli import main
 from nn import MLP
 
@@ -29,6 +29,10 @@ assert "swish" in (Value.silu.__doc__ or "")
 assert check_gradients(silu, 0.7)
 assert check_gradients(grad(silu), 0.7)
 assert MLP(1, [2, 1], activation="silu")(1.0).op is not None
+forward, _, backward = walkthrough(y)
+assert forward.symbols == "v₂ = silu(v₁)"
+assert backward.local_symbols == "σ(v₁) + v₂·σ(−v₁)"
+assert '"silu": {forward:' in walkthrough(y).to_html()
 assert main(["check", "silu(x)", "x=1"]) == 0
 """
 

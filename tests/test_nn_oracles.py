@@ -17,7 +17,7 @@ TOLERANCE = 1e-12
 
 ACTIVATION_NAMES = ("relu", "tanh", "sigmoid", "softplus", "leaky_relu", None)
 
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=100)
 
 
 @dataclass

@@ -271,3 +271,13 @@ def test_something_else_than_a_value_is_refused() -> None:
         provenance(1.0, Value(1.0))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"^provenance: expected a Value as leaf, got str 'x'"):
         provenance(Value(1.0), "x")  # type: ignore[arg-type]
+
+
+def test_the_table_names_what_has_a_label_where_that_tells_the_paths_apart() -> None:
+    x = Value(3.0, "x")
+    left, right = x * 2.0, x * 5.0
+    bare = provenance(left + right, x)
+    assert str(bare).count("x → × → +") == 2
+    left.label, right.label = "u", "v"
+    named = str(provenance(left + right, x)).split("\n")
+    assert [line.split()[:5] for line in named[1:]] == [["x", "→", "v", "→", "+"], ["x", "→", "u", "→", "+"]]
