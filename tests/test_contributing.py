@@ -15,6 +15,7 @@ USE = """
 import math
 from autograd_mini import Value, check_gradients, grad, silu, walkthrough
 from autograd_mini.cli import main
+from autograd_mini.walkthrough import BackwardFrame
 from nn import MLP
 
 x = Value(0.7)
@@ -31,8 +32,9 @@ assert check_gradients(grad(silu), 0.7)
 assert MLP(1, [2, 1], activation="silu")(1.0).op is not None
 forward, _, backward = walkthrough(y)
 assert forward.symbols == "v₂ = silu(v₁)"
+assert isinstance(backward, BackwardFrame)
 assert backward.local_symbols == "σ(v₁) + v₂·σ(−v₁)"
-assert '"silu": {forward:' in walkthrough(y).to_html()
+assert "return x * " in walkthrough(y).to_html().split("const operations = ")[1].split("partials: ")[0]
 assert main(["check", "silu(x)", "x=1"]) == 0
 """
 

@@ -29,6 +29,9 @@ __all__ = [
 _FEW_FRAMES = 150
 """What one steps through without losing the thread."""
 
+_MOST_SHOWN_STEPS = 2_000
+"""What a notebook shows: it keeps every output in its file."""
+
 
 def walkthrough(value: Value, max_nodes: int = 20_000) -> "Walkthrough":
     """Both passes over the recorded graph of a value, step by step: forward in topological order, then backward.
@@ -113,4 +116,6 @@ class Walkthrough(View):
         return self.to_text()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        if len(self.view(self.default_level)) > _MOST_SHOWN_STEPS:
+            return {"text/plain": repr(self)}
         return {"text/plain": self.to_text(), "text/html": as_notebook_cell(self)}

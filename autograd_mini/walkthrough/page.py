@@ -18,11 +18,12 @@ from autograd_mini.source_code import Expression, NotWritableError, javascript
 from autograd_mini.walkthrough.frames import BackwardFrame, ForwardFrame, Passes
 from autograd_mini.walkthrough.layers import LayerFrame, LayerFrames
 from autograd_mini.walkthrough.mathml import MATHML
+from autograd_mini.walkthrough.views import View
 
 if TYPE_CHECKING:
     from autograd_mini.walkthrough import Walkthrough
 
-_MOST_NODES = 20_000
+_MOST_NODES = 10_000
 _MOST_STEPS_AS_TEXT = 200
 _CELL_HEIGHT = 860
 _SCRIPTS = (
@@ -47,16 +48,15 @@ def as_page(walkthrough: "Walkthrough") -> str:
             "Value of it, or one sample instead of a batch"
         )
     data = _Data(walkthrough)
-    script = "\n".join(
-        ["(() => {", "'use strict';", *[data.operations if n == "operations" else _read(n) for n in _SCRIPTS], "})();"]
-    )
+    scripts = [data.operations if name == "operations" else _read(name) for name in _SCRIPTS]
+    script = "\n".join(["(() => {", "'use strict';", *scripts, "})();"])
     style = _read("page.css")
     policy = f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'"
     parts = {
         "policy": f"{policy}; base-uri 'none'; form-action 'none'",
         "title": html.escape(passes.names[passes.root]),
         "style": style,
-        "steps": _steps_as_text(walkthrough),
+        "steps": _steps_as_text(data.view),
         "data": _json(data.tables()),
         "script": script,
     }
@@ -95,9 +95,8 @@ def _number(x: float) -> float | int | str:
     return int(x) if x.is_integer() and abs(x) < 1e15 and (x or math.copysign(1, x) > 0) else x
 
 
-def _steps_as_text(walkthrough: "Walkthrough") -> str:
-    """For a reader without JavaScript: every step of the default level, if they are few."""
-    view = walkthrough.view(walkthrough.default_level)
+def _steps_as_text(view: View) -> str:
+    """For a reader without JavaScript: every step, if they are few."""
     if len(view) > _MOST_STEPS_AS_TEXT:
         return ""
     steps = []
@@ -117,7 +116,9 @@ class _Data:
     """What the page needs to know of a walkthrough."""
 
     def __init__(self, walkthrough: "Walkthrough") -> None:
-        self._walkthrough = walkthrough
+        self.view = walkthrough.view(walkthrough.default_level)
+        """What the page shows first."""
+        self._levels = walkthrough.levels
         self._passes: Passes = walkthrough.passes
         self._rows: list[Op] = []
         self._templates: dict[tuple[str, str], int] = {}
@@ -141,13 +142,13 @@ class _Data:
 
     def tables(self) -> dict[str, Any]:
         """Everything, as lists and dictionaries of texts and numbers."""
-        walkthrough, passes = self._walkthrough, self._passes
+        passes = self._passes
         nodes = passes.nodes
         operation_at = [passes.operation_formula(place) if nodes[place].op else None for place in range(len(nodes))]
         tables = {
             "root": passes.root,
-            "levels": walkthrough.levels,
-            "level": walkthrough.default_level,
+            "levels": self._levels,
+            "level": self.view.level,
             "reason": self._reason,
             "signs": [printable(op.symbol) for op in self._rows],
             "names": passes.names,
@@ -262,7 +263,7 @@ class _Data:
         return tuple(sorted({*weights, *biases}))
 
     def _layers(self) -> list[dict[str, Any]]:
-        frames = LayerFrames(self._passes).frames() if "layer" in self._walkthrough.levels else []
+        frames = LayerFrames(self._passes).frames() if "layer" in self._levels else []
         numbers = {id(group): number for number, group in enumerate(self._passes.groups.groups)}
         return [
             {
