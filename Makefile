@@ -7,7 +7,7 @@ GENERATED := autograd_mini/engine.py autograd_mini/value.py autograd_mini/functi
 # The development install is interpreted, for it follows the source; the compiled build lies beside it.
 WITH_COMPILED := PYTHONPATH=$(CURDIR)/build/compiled PYTHONSAFEPATH=1
 
-.PHONY: demo test lint package bench functions tour
+.PHONY: demo test lint package bench functions tour screenshots
 
 demo: .venv/installed-demo  ## backpropagation through the worked example, with its pictures
 	$(BIN)/python demos/worked_example.py
@@ -30,6 +30,9 @@ bench: .venv/installed-bench build/compiled/installed  ## speed and memory besid
 
 tour: .venv/installed-dev  ## run demos/tour.ipynb and keep its outputs
 	PYTHONPATH=tests $(BIN)/python -m tour
+
+screenshots: .venv/installed-dev  ## the README's pictures of the page; needs Chromium
+	PYTHONPATH=tests $(BIN)/python -m screenshots
 
 functions: .venv/installed-dev  ## write the engine's arithmetic, the functions and the methods again from the table in ops.py
 	$(BIN)/cog -r $(GENERATED)

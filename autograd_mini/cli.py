@@ -134,9 +134,9 @@ def _step(chosen: argparse.Namespace) -> int:
     walk = walkthrough(_expression(chosen.words) if chosen.words else _network(options))
     walk.view(chosen.level or walk.default_level)  # says so before anything is written if there is no such level
     if chosen.html:
-        print(f"wrote {walk.save(chosen.html)}")
+        _report(walk.save(chosen.html))
     if chosen.latex:
-        print(f"wrote {_write_latex(walk, chosen.latex, chosen.level)}")
+        _report(_write_latex(walk, chosen.latex, chosen.level))
     if chosen.leaf is not None:
         print(walk.provenance(_leaf(walk, chosen.leaf)))
     if chosen.all:
@@ -184,6 +184,10 @@ def _number(where: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"{where}: expected numbers with commas between them, such as 2,4,3, got {text!r}") from None
+
+
+def _report(path: Path) -> None:
+    print(f"wrote {path} ({path.stat().st_size / 1000:,.0f} kB)")
 
 
 def _write_latex(walk: Walkthrough, path: Path, level: str | None) -> Path:

@@ -123,7 +123,8 @@ def test_step_says_where_a_gradient_comes_from(name: str, capsys: pytest.Capture
 def test_step_writes_the_page_and_the_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page, document = tmp_path / "walk.html", tmp_path / "walk.tex"
     assert main(["step", "--html", str(page), "--latex", str(document), "--level", "layer"]) == 0
-    assert capsys.readouterr().out.splitlines() == [f"wrote {page}", f"wrote {document}"]
+    sizes = [f"wrote {path} ({path.stat().st_size / 1000:.0f} kB)" for path in (page, document)]
+    assert capsys.readouterr().out.splitlines() == sizes
     assert "<html" in page.read_text(encoding="utf-8")
     assert r"D_{W^{1}} &= A^{1} \, D_{Z^{2}}" in document.read_text(encoding="ascii")
 
