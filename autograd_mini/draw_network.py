@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from autograd_mini.drawing import Drawing
+from autograd_mini.groups import subscript
 from autograd_mini.ops import TABLE, Op
 from autograd_mini.sketch import BROKEN_INK, INK, LEAF, RESULT, TITLE_INK, Sketch, inches, literal, short_number
 from autograd_mini.value import Value
 
 _BIAS_INK = "#9c3d00"
-
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 _Point = tuple[float, float]
 
@@ -55,7 +54,7 @@ def draw_network(network: Network, format: str = "svg", max_weights: int = 100) 
     plan = _Plan(layers)
     sketch = Sketch()
     sources = [
-        _sketch_cell(sketch, f"input{row}", "square", f"x{_subscript(row)}", plan.cell(0, row))
+        _sketch_cell(sketch, f"input{row}", "square", f"x{subscript(row)}", plan.cell(0, row))
         for row in range(1, plan.sizes[0] + 1)
     ]
     _sketch_text(sketch, "title0", "input", plan.title(0), TITLE_INK)
@@ -231,9 +230,5 @@ def _ink(number: float, usual: str) -> str:
     return usual if math.isfinite(number) else BROKEN_INK
 
 
-def _subscript(number: int) -> str:
-    return str(number).translate(_SUBSCRIPTS)
-
-
 def _output_name(row: int, count: int) -> str:
-    return "ŷ" if count == 1 else f"ŷ{_subscript(row)}"
+    return "ŷ" if count == 1 else f"ŷ{subscript(row)}"

@@ -305,13 +305,13 @@ def _is_negative(x: float) -> bool:
     return not math.isnan(x) and math.copysign(1.0, x) < 0
 
 
-def number_text(x: float) -> str:
-    """A number at six digits, as formulas show it."""
+def number_text(x: float, digits: int = 6) -> str:
+    """A number at six digits, as formulas show it, or at more."""
     if math.isnan(x):
         return "NaN"
     if math.isinf(x):
         return "∞" if x > 0 else f"{MINUS}∞"
-    text = f"{x:.6g}"
+    text = f"{x:.{digits}g}"
     return MINUS + text[1:] if text.startswith("-") else text
 
 
@@ -331,9 +331,13 @@ _LONGEST_SYMBOL = 40
 
 
 def one_line(text: str) -> str:
-    """A name with a sign for each character that moves the cursor, turns the text or marks a slot."""
-    short = text if len(text) <= _LONGEST_SYMBOL else text[: _LONGEST_SYMBOL - 1] + "…"
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(each) in _UNSAFE else each for each in short)
+    """A name that is safe to print, and not too long for a line."""
+    return visible(text if len(text) <= _LONGEST_SYMBOL else text[: _LONGEST_SYMBOL - 1] + "…")
+
+
+def visible(text: str) -> str:
+    """The text with a sign for each character that moves the cursor, turns the writing direction or marks a slot."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(each) in _UNSAFE else each for each in text)
 
 
 def filled(template: str, filler: Filler, fence: str = "({})") -> str:

@@ -59,7 +59,8 @@ class Provenance:
         ]
         rest = self.path_count - len(self.paths)
         if rest:
-            rows.append((f"{paths_text(rest, 'other ')} together", f"{self.others:.6g}", _percent(self.others_share)))
+            name = paths_text(rest, "other ") + (" together" if rest > 1 else "")
+            rows.append((name, f"{self.others:.6g}", _percent(self.others_share)))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         above, below = (_name(node) if node.label else name for node, name in ((output, "output"), (leaf, "leaf")))
         title = f"∂{above}/∂{below} = {self.gradient:.6g}, along {paths_text(self.path_count)}"

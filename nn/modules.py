@@ -105,16 +105,16 @@ class Neuron(Module):
         activation, function = _find_activation(activation, "Neuron: expected activation")
         numbers, bias_number = initial_values("Neuron", init, (n_inputs,), bias, activation, seed)
         self.weights = [
-            Value(number, label=f"w{_superscript(layer)}{_subscripts(row, column)}")
+            Value(number, label=f"w{_superscript(layer)}{subscripts(row, column)}")
             for column, number in enumerate(numbers.tolist(), start=1)
         ]
         self.bias = None
         if bias_number is not None:
-            self.bias = Value(float(bias_number), label=f"b{_superscript(layer)}{_subscripts(row)}")
+            self.bias = Value(float(bias_number), label=f"b{_superscript(layer)}{subscripts(row)}")
         self.activation = activation
         self._function = function
-        self._pre_activation_label = f"z{_superscript(layer + 1)}{_subscripts(row)}"
-        self._activation_label = f"a{_superscript(layer + 1)}{_subscripts(row)}"
+        self._pre_activation_label = f"z{_superscript(layer + 1)}{subscripts(row)}"
+        self._activation_label = f"a{_superscript(layer + 1)}{subscripts(row)}"
 
     def __call__(self, inputs: Inputs) -> Value:
         """The neuron's output, labelled a¹₁; its pre-activation is labelled z¹₁.
@@ -261,7 +261,7 @@ class MLP(Module):
             for place, shape in enumerate(shapes)
         ]
         n_outputs = self.sizes[-1]
-        self._output_labels = ["ŷ"] if n_outputs == 1 else [f"ŷ{_subscripts(row + 1)}" for row in range(n_outputs)]
+        self._output_labels = ["ŷ"] if n_outputs == 1 else [f"ŷ{subscripts(row + 1)}" for row in range(n_outputs)]
 
     def __call__(self, inputs: Inputs) -> Any:
         """The prediction for one sample: a `Value` where there is one output, else a list of them.
@@ -363,6 +363,7 @@ def _superscript(number: int) -> str:
     return str(number).translate(_SUPERSCRIPTS)
 
 
-def _subscripts(*numbers: int) -> str:
+def subscripts(*numbers: int) -> str:
+    """The numbers as one subscript, with commas where that would not tell them apart: ₁₂, but ₁,₁₀."""
     separator = "," if max(numbers) > 9 else ""
     return separator.join(map(str, numbers)).translate(_SUBSCRIPTS)

@@ -14,7 +14,7 @@ import numpy as np
 
 from autograd_mini import RendererNotFound, Value, check_gradients, draw, draw_network, topological_order
 from nn.losses import mse_loss
-from nn.modules import MLP
+from nn.modules import MLP, subscripts
 
 SIZES = (3, 2, 3, 1)
 INPUT = (2.0, 4.0, 3.0)
@@ -182,7 +182,7 @@ def network_output(
     if count > _MOST_WEIGHTS:
         raise ValueError(f"network: expected at most {_MOST_WEIGHTS:,} weights to step through, got {count:,}")
     network = MLP(sizes[0], list(sizes[1:]), activation, output_activation, init=weights, seed=seed)
-    outputs = network([Value(x, f"x{_subscript(place)}") for place, x in enumerate(inputs, start=1)])
+    outputs = network([Value(x, f"x{subscripts(place)}") for place, x in enumerate(inputs, start=1)])
     if target is None and isinstance(outputs, list):
         raise ValueError(f"network: {len(outputs)} outputs have no one gradient; give a target, of as many numbers")
     predictions: list[Value] = outputs if isinstance(outputs, list) else [outputs]
@@ -193,7 +193,3 @@ def network_output(
             f"target: expected as many numbers as there are outputs, {len(predictions)}, got {len(target)}"
         )
     return mse_loss(predictions, list(target))
-
-
-def _subscript(number: int) -> str:
-    return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))

@@ -207,6 +207,23 @@ def test_what_is_wrong_is_said() -> None:
     assert len(walkthrough(y)) == 4
 
 
+def test_what_changes_afterwards_changes_no_step() -> None:
+    """A notebook steps through a loss, and an optimizer takes a step."""
+    network = nn.MLP(2, [1], seed=0)
+    output = network([Value(1.0, "x₁"), Value(2.0, "x₂")])
+    steps = walkthrough(output)
+
+    def faces() -> list[str]:
+        return [*map(steps.to_text, steps.levels), steps.to_latex(), steps.to_html()]
+
+    before = faces()
+    output.backward()
+    for parameter in network.parameters():
+        parameter.data += 1.0
+        parameter.label = "changed"
+    assert faces() == before
+
+
 # Names
 
 

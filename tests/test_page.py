@@ -377,6 +377,27 @@ def test_zoom(show: Show) -> None:
     assert page.evaluate(width) <= page.evaluate("() => document.getElementById('graph').clientWidth")
 
 
+def test_two_fingers_and_the_wheel_zoom(show: Show) -> None:
+    page = show(worked_example(), has_touch=True, viewport={"width": 375, "height": 800})
+    width = "() => Number(document.querySelector('svg.graph').getAttribute('width'))"
+    fingers = """(distances) => {
+        const target = document.getElementById('graph');
+        const touch = (identifier, clientX) => new Touch({ identifier, target, clientX, clientY: 200 });
+        distances.forEach((distance, i) => target.dispatchEvent(new TouchEvent(i ? 'touchmove' : 'touchstart', {
+            bubbles: true, cancelable: true, touches: [touch(1, 150), touch(2, 150 + distance)],
+        })));
+    }"""
+    fitted = page.evaluate(width)
+    page.evaluate(fingers, [100, 120, 150])
+    assert page.evaluate(width) == pytest.approx(1.5 * fitted)
+    wheel = """(deltaY) => document.getElementById('graph').dispatchEvent(
+        new WheelEvent('wheel', { bubbles: true, cancelable: true, ctrlKey: true, deltaY }))"""
+    page.evaluate(wheel, -100)
+    assert page.evaluate(width) > 1.6 * fitted
+    page.evaluate(wheel, 100)
+    assert page.evaluate(width) == pytest.approx(1.5 * fitted)
+
+
 def test_the_step_is_kept_in_sight(show: Show) -> None:
     page = show(worked_example(), viewport={"width": 375, "height": 800})
     program = """() => {
@@ -666,6 +687,23 @@ def test_a_descent_that_explodes_says_so(show: Show) -> None:
     assert "infinite" in (page.text_content("#descent-text") or "")
     assert last_numbers(page)["v₁"][0] is not None
     page.click("#reset")
+    assert last_numbers(page)["v₁"] == (9.0, 1.0)
+
+
+def test_a_course_from_end_to_end_of_the_numbers_is_drawn(show: Show) -> None:
+    page = show(Value(1e308, "a") * 1.0)
+    page.fill("#rate", "1e308")
+    page.click("#descend-more")
+    first, *others = (page.get_attribute("#curve polyline", "points") or "").split()
+    assert [first.split(",")[1], others[1].split(",")[1]] == ["16", "78"]
+
+
+@pytest.mark.parametrize("rate", ["", "-0.1"])
+def test_a_learning_rate_that_is_none_is_refused(rate: str, show: Show) -> None:
+    page = show(Value(3.0, "a") ** 2)
+    page.fill("#rate", rate)
+    page.click("#descend")
+    assert "is to be a number that is not negative" in (page.text_content("#descent-text") or "")
     assert last_numbers(page)["v₁"] == (9.0, 1.0)
 
 
@@ -1010,16 +1048,39 @@ def test_what_a_screen_reader_meets(show: Show) -> None:
 # Large graphs
 
 
-def test_five_hundred_nodes(show: Show) -> None:
+def test_a_fraction_is_a_factor_without_parentheses(show: Show) -> None:
+    x = Value(2.0, "x")
+    steps = walkthrough((x.log() - 1.0) * x)
+    page = show(steps)
+    rule = "() => document.querySelector('.rule math').textContent"
+    go_to(page, next(i for i, frame in enumerate(steps) if frame.symbols.endswith("(1 / x)")))
+    assert page.evaluate(rule).endswith("·1x")
+    assert page.evaluate(PRINTED) == printed(steps, steps)
+    page = show(x.sigmoid())
+    go_to(page, 2)
+    assert page.evaluate(rule).endswith(")")
+
+
+def test_five_hundred_nodes_open_at_once_and_step_without_lag(show: Show) -> None:
     network = MLP(6, [10, 8, 2], activation="tanh", seed=0)
     left, right = network([1.0, -0.5, 0.3, 2.0, 1.0, -1.0])
     steps = walkthrough(left * left + right * right)
     assert len(steps.passes.nodes) > 500
     assert len(steps.to_html().encode()) < 300_000
     page = show(steps)
+    assert page.evaluate("() => performance.getEntriesByType('navigation')[0].domComplete") < 2000
     assert page.is_checked("#levels input[value=layer]")
     set_level(page, "operation")
     assert page.locator(".box").count() == len(steps.passes.nodes)
+    program = """() => {
+        const start = performance.now();
+        for (let step = 0; step < 50; step += 1) {
+            document.getElementById('next').click();
+            document.body.getBoundingClientRect();
+        }
+        return (performance.now() - start) / 50;
+    }"""
+    assert page.evaluate(program) < 100
     go_to(page, len(steps) - 1)
     assert len(page.evaluate(PRINTED)) == len(steps)
 

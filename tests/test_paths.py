@@ -236,7 +236,7 @@ def test_the_table_is_aligned() -> None:
         "  x → × → o   2   66.7%",
         "  x → × → o  -1  -33.3%",
     ]
-    assert table(provenance(output, x, k=2))[-1].split() == ["1", "other", "path", "together", "-1", "-33.3%"]
+    assert table(provenance(output, x, k=2))[-1].split() == ["1", "other", "path", "-1", "-33.3%"]
     assert table(provenance(output.tanh(), y))[0].startswith("∂output/∂y = 0.")
 
 

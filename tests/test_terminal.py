@@ -254,6 +254,25 @@ def test_other_ways_out(key: str, screens: list[Screen]) -> None:
     assert "Traceback" not in screen.sent
 
 
+INTERRUPTED = """
+from rich.live import Live
+refresh = Live.refresh
+def interrupted(live):
+    refresh(live)
+    Live.refresh = refresh
+    raise KeyboardInterrupt
+Live.refresh = interrupted
+sys.exit(main(["step", "w*x", "w=1", "x=2"]))
+"""
+
+
+def test_ctrl_c_while_the_first_screen_is_drawn_gives_the_terminal_back(screens: list[Screen]) -> None:
+    screen = Screen(program=INTERRUPTED)
+    screens.append(screen)
+    assert screen.wait() == 0
+    assert screen.is_given_back()
+
+
 def test_a_termination_gives_the_terminal_back(screens: list[Screen]) -> None:
     screen = Screen("w*x", "w=1", "x=2")
     screens.append(screen)

@@ -1,12 +1,15 @@
 """The walkthrough as plain text: worked out by hand, within 80 columns, and safe to print whatever the labels hold."""
 
+import copy
+import pickle
 import re
 import unicodedata
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
-from autograd_mini import Value, walkthrough
+from autograd_mini import Value, Walkthrough, walkthrough
 from autograd_mini.walkthrough.text import columns, exact, wrapped
 from nn.worked_example import network_output
 
@@ -221,6 +224,30 @@ def test_many_leaves_are_counted() -> None:
     leaves = [Value(1.0, f"x{place}") for place in range(100)]
     text = walkthrough(sum(leaves[1:], start=leaves[0])).to_text()
     assert "x59 = 1, and 40 more.\n" in text
+
+
+def test_minus_is_one_sign_everywhere() -> None:
+    x = Value(-0.0, "x")
+    y = x * -1e-7
+    y.label = "y"
+    text = walkthrough(y).to_text()
+    assert "Given: x = −0." in text
+    assert "-" not in text.replace("e-", "")
+    assert exact(-1e-7) == "−1e-07"
+
+
+def test_a_notebook_shows_text_where_a_page_would_be_too_large() -> None:
+    walk = walkthrough(network_output([70, 70, 1], [0.1] * 70))
+    assert len(walk.passes.nodes) > 10_000
+    assert walk._repr_mimebundle_() == {"text/plain": walk.to_text()}
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda walk: pickle.loads(pickle.dumps(walk))])
+def test_a_copy_steps_through_the_same(duplicate: Callable[[Walkthrough], Walkthrough]) -> None:
+    walk = walkthrough(network_output())
+    other = duplicate(walk)
+    assert other.value is not walk.value
+    assert [other.to_text(level) for level in other.levels] == [walk.to_text(level) for level in walk.levels]
 
 
 def test_str_is_the_text() -> None:

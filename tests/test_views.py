@@ -2,6 +2,8 @@
 
 import math
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -187,6 +189,7 @@ def test_levels_of_the_worked_example() -> None:
     assert [len(steps.view(level)) for level in ALL_LEVELS] == [101, 53, 43, 17]
     assert steps.default_level == "operation"
     assert walkthrough(Value(1.0) + 2.0).levels == ("operation",)
+    assert walkthrough(Value(1.0) + 2.0).view("layer").level == "operation"
 
 
 def test_a_closed_neuron_counts_what_it_stands_for() -> None:
@@ -241,3 +244,26 @@ def test_softmax_by_hand_reads_as_in_a_book() -> None:
 def test_opening_a_group_that_is_not_of_the_graph_changes_nothing() -> None:
     steps = walkthrough(worked_example())
     assert steps.view("layer", [Group("layer", "A¹", (1,), (1,))]).places == steps.view("layer").places
+
+
+@pytest.mark.parametrize("max_nodes", [0, -1, True, 2.5, "many"])
+def test_a_limit_is_a_whole_number(max_nodes: Any) -> None:
+    with pytest.raises(ValueError, match="walkthrough: expected max_nodes to be a whole number of at least 1, got"):
+        walkthrough(Value(1.0), max_nodes=max_nodes)
+
+
+def test_an_empty_level_is_no_level() -> None:
+    with pytest.raises(ValueError, match=r"expected level to be one of operation, .*, got ''"):
+        walkthrough(Value(1.0)).to_text("")
+
+
+def test_what_cannot_be_saved_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    steps = walkthrough(Value(1.0))
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(IsADirectoryError, match="save: expected the name of a file, got the folder"):
+        steps.save(tmp_path / "folder.html")
+    with pytest.raises(FileNotFoundError, match="save: there is no folder"):
+        steps.save(tmp_path / "nowhere" / "page.html")
+    with pytest.raises(ValueError, match=r"save: expected a path ending in \.html, got 'page\.txt'"):
+        steps.save(tmp_path / "page.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.html"]

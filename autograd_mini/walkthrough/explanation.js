@@ -248,7 +248,7 @@ class Explanation {
   #printedEdge() {
     const { frame: { edge }, passes } = this;
     const symbols = passes.symbolsText(this.localFormula);
-    const factor = passes.isFencedAsFactor(this.localFormula, false) ? `(${symbols})` : symbols;
+    const factor = passes.isFencedAsFactor(this.localFormula, true) ? `(${symbols})` : symbols;
     const [upstream, local, product, after] = [
       passes.gradients[this.source], this.local, passes.product(edge), passes.after[edge.number],
     ].map(formulas.numberText);

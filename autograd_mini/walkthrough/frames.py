@@ -135,6 +135,8 @@ class Passes:
                 "an inner Value of it, through one sample instead of a batch, or raise max_nodes"
             )
         self._ops = [value.op for value in self.nodes]
+        self.data = [value.data for value in self.nodes]
+        """The numbers as they are now: an optimizer may change those of leaves while one steps."""
         self._check_numbers()
         self.groups = Groups(self.nodes)
         self.root = len(self.nodes) - 1
@@ -306,10 +308,6 @@ class Passes:
     def operand_place(self, source: int, slot: int) -> int:
         """The place of an operand that is a node."""
         return self.groups.places[id(self.nodes[source].operands[slot])]
-
-    def edges_of(self, place: int) -> Sequence[Edge]:
-        """The edges to the operands of an operation that are nodes, left to right."""
-        return self._edges_of[place]
 
     def _read_edges(self, place: int) -> Iterator[Edge]:
         value = self.nodes[place]
@@ -484,7 +482,7 @@ class Passes:
             root, source, slot = map(int, content.split("/"))
             local = self.local(Edge(source, slot, self.operand_place(source, slot)))
             return local if root == source else self._slopes_to(root)[source] * local
-        return self.nodes[int(content)].data if letter == "n" else self.gradients[int(content)]
+        return self.data[int(content)] if letter == "n" else self.gradients[int(content)]
 
     def gradient_name(self, place: int) -> str:
         """∂L/∂w."""

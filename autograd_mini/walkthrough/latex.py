@@ -74,7 +74,7 @@ class _Document:
         yield _HEAD
         yield rf"\title{{Both passes over {root}}}" + "\n" + r"\author{}" + "\n" + r"\date{}"
         yield r"\begin{document}" + "\n" + r"\maketitle"
-        values = [(_named(passes.names[leaf]), passes.nodes[leaf].data) for leaf in leaves]
+        values = [(_named(passes.names[leaf]), passes.data[leaf]) for leaf in leaves]
         yield from self._section("Given", self._listed(values))
         yield from self._section("Forward", "Every result from its operands.")
         yield from map(self._equation, self._view[:seed])
@@ -118,7 +118,6 @@ class _Document:
         edge = passes.edge_at(frame.at)
         group = self._view.group(edge.source)
         formula = passes.local_formula(edge, group)
-        passes.slope(edge.source, group)  # which the formula's numbers may need
         root = group.roots[0] if group else edge.source
         local = writer.in_numbers(formula)
         steps = [writer.gradient(root) * writer.in_symbols(formula), number(frame.upstream) * local]

@@ -128,8 +128,8 @@ class LayerFrames:
             yield self._forward_frame(layer, equation, block)
 
     def _forward_frame(self, layer: LayerParts, equation: _Equation, block: Sequence[int]) -> LayerFrame:
-        nodes = self._passes.nodes
-        result = tuple(tuple(nodes[place].data for place in row) for row in equation.targets)
+        data = self._passes.data
+        result = tuple(tuple(data[place] for place in row) for row in equation.targets)
         covers = [self._forward_at[place] for place in block]
         return self._frame("forward", layer, equation, covers, result)
 

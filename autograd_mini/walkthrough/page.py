@@ -23,7 +23,7 @@ from autograd_mini.walkthrough.views import View
 if TYPE_CHECKING:
     from autograd_mini.walkthrough import Walkthrough
 
-_MOST_NODES = 10_000
+MOST_NODES = 10_000
 _MOST_STEPS_AS_TEXT = 200
 _CELL_HEIGHT = 860
 _SCRIPTS = (
@@ -42,9 +42,9 @@ def as_page(walkthrough: "Walkthrough") -> str:
     Raises ValueError for a graph that is too large for one.
     """
     passes = walkthrough.passes
-    if len(passes.nodes) > _MOST_NODES:
+    if len(passes.nodes) > MOST_NODES:
         raise ValueError(
-            f"save: the graph has {len(passes.nodes):,} nodes, a page holds at most {_MOST_NODES:,}; save an inner "
+            f"save: the graph has {len(passes.nodes):,} nodes, a page holds at most {MOST_NODES:,}; save an inner "
             "Value of it, or one sample instead of a batch"
         )
     data = _Data(walkthrough)
@@ -155,7 +155,7 @@ class _Data:
             "labelled": [int(bool(label)) for label in passes.groups.labels],
             "rows": [self._row_numbers[id(value.op)] if value.op else -1 for value in nodes],
             "operands": [self._operands(place) for place in range(len(nodes))],
-            "data": [_number(value.data) for value in nodes],
+            "data": [_number(number) for number in passes.data],
             "partials": [self._partials(place) for place in range(len(nodes))],
             "parameters": self._parameters(),
             "forward": passes.forward_order,
@@ -295,5 +295,6 @@ class _Data:
         number = self._templates.setdefault(template, len(self._templates))
         if number == len(self._factors):
             is_slot = SLOT.fullmatch(template[0]) is not None
-            self._factors.append(int(not is_slot and TEXT.write(formula, POWER) != TEXT.write(formula)))
+            is_fenced = [not is_slot and each.write(formula, POWER) != each.write(formula) for each in (TEXT, MATHML)]
+            self._factors.append(is_fenced[0] + 2 * is_fenced[1])
         return [number, *[int(content) if content.isdigit() else content for content in contents]]

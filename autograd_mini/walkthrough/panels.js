@@ -38,7 +38,7 @@ function provenanceElements(passes, place, markPath) {
   const rows = found.paths.map((path) => pathRow(passes, path, markPath));
   if (found.count > found.paths.length) {
     const rest = found.count - BigInt(found.paths.length);
-    const name = `${countText(rest)} other path${rest === 1n ? '' : 's'} together`;
+    const name = `${countText(rest)} other path${rest === 1n ? '' : 's together'}`;
     rows.push(sumRow(name, found.others, found.othersShare, 'td'));
   }
   const titleOf = (text, i) => make('th', { scope: 'col', class: i ? 'figure' : '' }, text);
@@ -172,7 +172,11 @@ class Leaves {
   descend(count) {
     const { passes, page } = this;
     const rate = byId('rate').valueAsNumber;
-    if (!passes.canRun || !Number.isFinite(rate)) return;
+    if (!passes.canRun) return;
+    if (!(rate >= 0)) {
+      setText(byId('descent-text'), 'The learning rate is to be a number that is not negative.');
+      return;
+    }
     for (let step = 0; step < count; step += 1) {
       this.lastMove = this.#largestMove(rate);
       for (const place of this.descending) passes.data[place] -= rate * passes.gradients[place];
@@ -248,7 +252,10 @@ function drawCurve(svg, history) {
   if (!finite.length) return;
   const [low, high] = [Math.min(...finite), Math.max(...finite)];
   const x = (i) => left + ((right - left) * i) / Math.max(1, history.length - 1);
-  const y = (number) => (high === low ? (top + bottom) / 2 : bottom - ((bottom - top) * (number - low)) / (high - low));
+  // From -1e308 to 1e308 it is further than there are numbers, so the halves are taken.
+  const half = high - low === Infinity ? 0.5 : 1;
+  const share = (number) => (high === low ? 0.5 : (half * number - half * low) / (half * high - half * low));
+  const y = (number) => bottom - (bottom - top) * share(number);
   const points = history.flatMap((number, i) => (Number.isFinite(number) ? [[x(i), y(number)]] : []));
   svg.append(svgElement('polyline', { class: 'course', points: points.map((point) => point.join(',')).join(' ') }));
   const [lastX, lastY] = points.at(-1);

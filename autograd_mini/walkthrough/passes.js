@@ -188,11 +188,9 @@ class Passes {
     return this.spoken(reference, (letter, content) => formulas.spokenNumber(this.slotNumber(letter, content, sums)));
   }
 
-  // Whether the formula needs parentheses as a factor of a product.
-  isFencedAsFactor([template, ...contents], isInNumbers) {
-    if (this.factors[template]) return true;
-    const isSlot = /^\ue000[ngd]\d+!?\ue001$/u.test(this.templates[template][0]);
-    return isInNumbers && isSlot && this.slotNumber(this.templates[template][0][1], contents[0]) < 0;
+  // Whether the formula needs parentheses as a factor of a product: 1 / x does as text, and a fraction does not.
+  isFencedAsFactor([template], isText) {
+    return Boolean(this.factors[template] & (isText ? 1 : 2));
   }
 }
 

@@ -4,15 +4,17 @@ import os
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from autograd_mini.formula import visible
 from autograd_mini.groups import Group
 from autograd_mini.walkthrough import Walkthrough
 from autograd_mini.walkthrough.frames import BackwardFrame
 from autograd_mini.walkthrough.keyboard import Keyboard
 from autograd_mini.walkthrough.layers import LayerFrame
-from autograd_mini.walkthrough.text import TITLES_END, clean, columns, exact, step_lines
+from autograd_mini.walkthrough.text import TITLES_END, columns, exact, step_lines
 from autograd_mini.walkthrough.views import View
 
 if TYPE_CHECKING:
@@ -50,12 +52,11 @@ def _run(stepper: "Stepper", console: "Console") -> None:
     from rich.live import Live
 
     size = console.size
+    live = Live(_screen(stepper, console), console=console, screen=True, auto_refresh=False)
     try:
-        with (
-            Keyboard() as keyboard,
-            Live(_screen(stepper, console), console=console, screen=True, auto_refresh=False) as live,
-        ):
-            live.refresh()
+        with Keyboard() as keyboard, ExitStack() as at_the_end:
+            at_the_end.callback(live.stop)  # also if Ctrl-C comes while the first screen is drawn, unlike `with live`
+            live.start(refresh=True)
             while (key := keyboard.key(_TICK)) != "quit":
                 if key is not None or console.size != size:
                     size = console.size
@@ -180,7 +181,7 @@ class Nodes:
 
     def _row(self, place: int, at: int, role: str, is_changed: bool) -> Row:
         passes = self._passes
-        value = passes.nodes[place].data if self._computed_at.get(place, -1) <= at else None
+        value = passes.data[place] if self._computed_at.get(place, -1) <= at else None
         return Row(_short(passes.names[place]), exact(value), exact(self._gradient(place, at)), role, is_changed)
 
     def _gradient(self, place: int, at: int) -> float | None:
@@ -205,7 +206,7 @@ class Nodes:
 
 
 def _short(name: str) -> str:
-    name = clean(name)
+    name = visible(name)
     while columns(name) > _LONGEST_NAME:
         name = name.removesuffix("…")[:-1] + "…"
     return name

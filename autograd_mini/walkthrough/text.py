@@ -4,12 +4,11 @@ Everything is said in words and in lines of at most 80 columns, with no colour a
 labels hold.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from autograd_mini.formula import MINUS, number, number_text
+from autograd_mini.formula import MINUS, number, number_text, visible
 from autograd_mini.source_code import Expression
 from autograd_mini.walkthrough.frames import BackwardFrame, ForwardFrame, Passes, SeedFrame
 from autograd_mini.walkthrough.layers import LayerFrame, Matrix, shortened
@@ -34,7 +33,7 @@ def as_text(view: View) -> str:
     title = f"Both passes over {passes.names[passes.root]} in {_steps(len(view))}, {_ONE_STEP[view.level]} a step."
     leaves = leaves_in_order(passes)
     lines = [*wrapped(title, WIDTH)]
-    lines += _list("Given:", [f"{passes.names[leaf]} = {exact(passes.nodes[leaf].data)}" for leaf in leaves])
+    lines += _list("Given:", [f"{passes.names[leaf]} = {exact(passes.data[leaf])}" for leaf in leaves])
     for index in range(len(view)):
         lines += ["", *step_lines(view, index)]
     lines.append("")
@@ -66,7 +65,7 @@ def _list(title: str, texts: Sequence[str]) -> Iterator[str]:
     more = [f"and {rest:,} more"] if rest > 0 else []
     items = [*texts[:_MOST_LISTED], *more]
     words = [title, *[f"{item}," for item in items[:-1]], f"{items[-1]}."] if items else []
-    return _filled([clean(word) for word in words], WIDTH, hanging=_MARGIN)
+    return _filled([visible(word) for word in words], WIDTH, hanging=_MARGIN)
 
 
 def step_lines(view: View, index: int, width: int = WIDTH) -> list[str]:
@@ -93,11 +92,7 @@ def step_number(view: View, index: int) -> str:
 
 def exact(x: float | None) -> str:
     """A number at twelve digits, as results are shown; — for none."""
-    if x is None:
-        return NOTHING_YET
-    if math.isnan(x) or math.isinf(x):
-        return number_text(x)
-    return f"{x:.12g}".replace("-", MINUS, 1) if x < 0 else f"{x:.12g}"
+    return NOTHING_YET if x is None else number_text(x, 12)
 
 
 # What is said of a step
@@ -196,7 +191,7 @@ _SIGNS = {"+": "+", "-": MINUS, "@": "·", "⊙": "⊙"}
 
 def _matrix_block(rows: Sequence[Sequence[str]]) -> Block:
     """Rows in brackets, their columns aligned to the right."""
-    rows = [[clean(entry) for entry in row] for row in rows]
+    rows = [[visible(entry) for entry in row] for row in rows]
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     return [
         f"[{'  '.join(' ' * (width - columns(entry)) + entry for entry, width in zip(row, widths, strict=True))}]"
@@ -237,14 +232,6 @@ def _band_lines(band: Sequence[Block]) -> Iterator[str]:
 # Lines of text
 
 
-def clean(text: str) -> str:
-    """The text with a sign in the place of every character that would move the cursor or turn the writing direction."""
-    return "".join("�" if unicodedata.category(each) in _UNSAFE else each for each in text)
-
-
-_UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
-
-
 def columns(text: str) -> int:
     """How many columns of a terminal a text takes."""
     return sum(map(_columns_of, text))
@@ -262,7 +249,7 @@ _WORDS = re.compile(r"(?:(?:[+−⊙·×=<>≤≥]|\+=) )?\S+")
 
 def wrapped(text: str, width: int, hanging: int = 0) -> Iterator[str]:
     """The text in lines of at most so many columns, those after the first indented."""
-    return _filled(_WORDS.findall(clean(text)), width, hanging)
+    return _filled(_WORDS.findall(visible(text)), width, hanging)
 
 
 def _filled(words: Iterable[str], width: int, hanging: int = 0) -> Iterator[str]:

@@ -119,7 +119,7 @@ class View(Sequence[Frame]):
             symbols=f"{passes.names[place]} = {passes.symbols(formula)}",
             numbers=passes.numbers(formula),
             operation=passes.symbols(passes.operation_formula(place)),
-            result=passes.nodes[place].data,
+            result=passes.data[place],
             count=count,
         )
 
