@@ -1,6 +1,7 @@
 """A scalar automatic-differentiation engine: record a computation with `Value`s, then call `backward()`."""
 
 from autograd_mini import functions
+from autograd_mini.anomaly import Anomaly, detect_anomaly, find_anomaly
 from autograd_mini.check import Coordinate, Report, Verdict, assert_gradients, check_gradients
 from autograd_mini.draw import draw
 from autograd_mini.draw_network import draw_network
@@ -17,6 +18,7 @@ from autograd_mini.walkthrough import Walkthrough, walkthrough
 
 __all__ = [
     "TABLE",
+    "Anomaly",
     "BuildInfo",
     "Coordinate",
     "Drawing",
@@ -32,8 +34,10 @@ __all__ = [
     "assert_gradients",
     "build_info",
     "check_gradients",
+    "detect_anomaly",
     "draw",
     "draw_network",
+    "find_anomaly",
     "grad",
     "hessian",
     "jacobian",
