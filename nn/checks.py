@@ -33,6 +33,29 @@ def as_number(thing: object, expected: str) -> Value | float:
         raise TypeError(f"{expected}, got {describe(thing)}") from None
 
 
+def flatten(numbers: Any, where: str, name: str, flat: list[Value | float]) -> tuple[int, ...]:
+    """Append the numbers of nested lists to `flat`, and return their shape.
+
+    Raises ValueError for rows of unequal length, TypeError for what is not a number.
+    """
+    numbers = without_arrays(numbers)
+    if not isinstance(numbers, (list, tuple)):
+        flat.append(as_number(numbers, f"{where}: expected numbers in {name}"))
+        return ()
+    shapes = [flatten(row, where, name, flat) for row in numbers]
+    for place, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"{where}: expected rows of equal length in {name}, got shape {shapes[0]} first and {shape} at {place}"
+            )
+    return (len(shapes), *(shapes[0] if shapes else ()))
+
+
+def place_in(name: str, shape: tuple[int, ...], index: int) -> str:
+    """Where the number stands that `flatten` put at that index: `targets[2][0]`."""
+    return name + "".join(f"[{each}]" for each in np.unravel_index(index, shape))
+
+
 def positive_int(number: object, expected: str) -> int:
     """A Python or NumPy integer above 0. Raises TypeError for another type (bool too), ValueError below 1."""
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
