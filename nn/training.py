@@ -1,16 +1,29 @@
 """`fit`: train a model on data by gradient descent."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import Any, Protocol, TypeAlias
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from autograd_mini import Value
-from nn.checks import as_number, describe, plural, positive_int, without_arrays
+import numpy as np
+
+from autograd_mini import Anomaly, Value, detect_anomaly, find_anomaly
+from nn.callbacks import Callback, Checkpoint, TrainingState
+from nn.checkpoint import SavedTraining, has_state, load_checkpoint
+from nn.checks import as_number, describe, plural, positive_int
+from nn.data import Sample, read_data, row_shape
+from nn.history import History
+from nn.initial_values import Seed, random_numbers
 from nn.losses import mse_loss
 from nn.optimizers import SGD, Optimizer
+from nn.progress import progress_bar, report_nothing
 
-Sample: TypeAlias = Value | float | list[Value | float]
+Loss: TypeAlias = Callable[[list[Any], list[Any]], Any]
+"""A function of predictions and targets, a sample each."""
+
+Report: TypeAlias = Callable[[float], None]
 
 
 class Trainable(Protocol):
@@ -23,96 +36,286 @@ class Trainable(Protocol):
         """What training changes."""
 
 
+class DivergenceError(FloatingPointError):
+    """A loss or a parameter became NaN or infinite; the parameters are those of the last finite loss."""
+
+    def __init__(
+        self,
+        message: str,
+        epoch: int = 0,
+        batch: int = 0,
+        anomaly: Anomaly | None = None,
+        history: History | None = None,
+    ) -> None:
+        super().__init__(message)  # which is all that unpickling calls it with: the attributes follow
+        self.epoch, self.batch = epoch, batch
+        """Where it was, both from 1."""
+        self.anomaly = anomaly
+        """What `find_anomaly` found; None for nothing: a step too long, or a model that is never the same twice."""
+        self.history = History() if history is None else history
+        """The epochs before."""
+
+
 def fit(
     model: Trainable,
     X: Any,  # noqa: N803  # as in the sources, and in every library of the field
     y: Any,
     *,
-    loss: Callable[[list[Any], list[Any]], Any] = mse_loss,
+    loss: Loss = mse_loss,
     optimizer: Optimizer | None = None,
     epochs: int = 100,
+    batch_size: int | None = None,
+    validation_data: tuple[Any, Any] | None = None,
+    metrics: Mapping[str, Loss] | None = None,
+    callbacks: Iterable[Callback] = (),
+    seed: Seed = None,
+    resume: str | os.PathLike[str] | SavedTraining | None = None,
     progress: bool = False,
-) -> list[float]:
-    """Train by gradient descent on all samples at once, and return the loss before each update, one an epoch.
+) -> History:
+    """Train by gradient descent, and return the `History`: a sequence of the losses, one an epoch, with other curves.
 
-    The algorithm is DL1-DL8 of Gill & Gill, section 5.2.
+    The algorithm is DL1-DL8 of Gill & Gill, section 5.2. The loss of an epoch is the mean over its samples, of each
+    batch before its update.
 
     model: a `Module`, or anything that can be called on a sample and has parameters().
-    X: S samples, a list or an array of shape (S, n_inputs); where the model has one input, S plain numbers will do.
+    X: S samples, a list, an array or a frame of shape (S, n_inputs); where the model has one input, S plain numbers.
     y: S targets: numbers, or for several outputs rows of them. Shape (S, 1) is a row of one number, not a number.
-    loss: a function of the list of S predictions and the list of S targets that returns a `Value`.
+    loss: a function of the list of predictions and the list of targets that returns a `Value`.
     optimizer: SGD(0.01) unless you give another.
+    epochs: how often the model sees all samples; with resume, those of the checkpoint count.
+    batch_size: samples an update, drawn anew each epoch, the rest at its end; None is all of them, in their order.
+    validation_data: a pair (X, y) that is not trained on; its loss is measured after each epoch.
+    metrics: functions like loss that return a number, by the names of their curves: {"accuracy": accuracy}.
+    callbacks: functions called with a `TrainingState` after each epoch, see `Callback`; `EarlyStopping`, `Checkpoint`.
+    seed: an int of 0 or more, or a NumPy generator, for the batches: with the same one a run repeats exactly.
+    resume: a checkpoint, or the path of one, to go on from, as if there had been no break; it brings the parameters,
+        the state of the optimizer and of the callbacks, the history, and in place of seed the random numbers.
     progress: shows a progress bar; needs `pip install 'autograd-mini[progress]'`.
 
-    Ctrl-C stops at the last whole epoch: the parameters are as that epoch left them, the history ends with it.
+    Ctrl-C stops at the last whole epoch: parameters, optimizer and random numbers are as that epoch left them, the
+    history ends with it. Exceptions of your own functions pass through.
 
-    Raises ValueError or TypeError that names the argument, before anything is changed. Raises FloatingPointError
-    where the loss or a parameter becomes NaN or infinite; the parameters are then those of the last finite loss.
+    Raises ValueError or TypeError that names the argument, before anything is changed. Raises `DivergenceError`, a
+    FloatingPointError, where the loss or a parameter becomes NaN or infinite, and says in which epoch, batch and
+    operation; it runs the model on that batch once more to find the source line.
     """
-    samples = _check_data(X, "X")
-    targets = _check_data(y, "y")
-    if len(samples) != len(targets):
-        raise ValueError(
-            f"fit: expected a target in y for each sample in X, got {plural(len(samples), 'sample')}"
-            f" and {plural(len(targets), 'target')}"
+    samples, targets = read_data("fit", X, y)
+    run = _Run(
+        model=model,
+        parameters=_find_parameters(model),
+        samples=samples,
+        targets=targets,
+        validation=_read_validation_data(validation_data, samples, targets),
+        measures=_check_measures(loss, metrics),
+        optimizer=_check_optimizer(optimizer),
+        epochs=positive_int(epochs, "fit: expected epochs to be a positive int"),
+        batch_size=len(samples) if batch_size is None else _check_batch_size(batch_size),
+        is_shuffled=batch_size is not None,
+        random=random_numbers("fit", seed),
+        callbacks=_check_callbacks(callbacks),
+    )
+    saved, epochs_before = _check_resume(resume)
+    with progress_bar(epochs_before, run.epochs, run.batches) if progress else nullcontext(report_nothing) as report:
+        run.start(saved)
+        return run.train(report)
+
+
+class _Snapshot(NamedTuple):
+    """A training at the end of an epoch."""
+
+    numbers: list[float]
+    epochs: int
+    optimizer: Any
+    random: Mapping[str, Any]
+
+
+@dataclass
+class _Run:
+    """One call of `fit`, after its arguments were checked."""
+
+    model: Trainable
+    parameters: list[Value]
+    samples: list[Sample]
+    targets: list[Sample]
+    validation: tuple[list[Sample], list[Sample]] | None
+    measures: dict[str, Loss]
+    """The loss, and the metrics, by the names of their curves."""
+    optimizer: Any
+    epochs: int
+    batch_size: int
+    is_shuffled: bool
+    random: np.random.Generator
+    callbacks: list[Callback]
+
+    history: History = field(default_factory=History)
+    updates: int = 0
+    """How many were made in this call."""
+    numbers: list[float] = field(init=False)
+    """Those of the parameters before the update that is being made."""
+    last_finite: list[float] = field(init=False)
+    """Those with which a finite loss was computed last, but for the batch that is being computed."""
+    whole: _Snapshot = field(init=False)
+    """The end of the last whole epoch."""
+
+    @property
+    def batches(self) -> int:
+        """How many an epoch has."""
+        return math.ceil(len(self.samples) / self.batch_size)
+
+    def start(self, saved: SavedTraining | None) -> None:
+        """Go on from a checkpoint, where there is one, and begin the callbacks."""
+        if saved is not None and saved.history is not None:
+            if saved.history.epochs and set(saved.history.curves) != set(self._curves()):
+                curves = ", ".join(saved.history.curves)
+                raise ValueError(f"fit: expected the curves of resume, {curves}, got {', '.join(self._curves())}")
+            self.history = History(saved.history.curves)
+        self._tell_callbacks("start", self.callbacks)
+        if callable(know := getattr(self.optimizer, "know", None)):
+            know(self.parameters)  # so that every state of it is one of these, also if it moved another model before
+        if saved is not None:
+            random = self.random if self.is_shuffled or saved.random is not None else None
+            saved.restore(self.model, self.optimizer, random=random, callbacks=self.callbacks)
+
+    def train(self, report: Report) -> History:
+        """The algorithm. Ctrl-C leads back to the last snapshot: one assignment, so all of it or the one before."""
+        self.numbers = self.last_finite = _numbers(self.parameters)
+        self.whole = self._snapshot()
+        try:
+            reason = ""
+            while self.history.epochs < self.epochs and not reason:
+                self._train_epoch(report)
+                self.whole = self._snapshot()
+                if self.callbacks:
+                    reason = self._call_callbacks()
+                    self.numbers = _numbers(self.parameters)  # callbacks may change them, and the optimizer
+                    self.whole = self._snapshot()
+            self.history.stopped_because = reason or f"all {plural(self.epochs, 'epoch')} run"
+        except KeyboardInterrupt:
+            self._go_back(self.whole.numbers)
+            self.history.cut(self.whole.epochs)
+            self.history.stopped_because = "Ctrl-C"
+        self._tell_callbacks("finish", reversed(self.callbacks))
+        return self.history
+
+    def _train_epoch(self, report: Report) -> None:
+        measured = dict.fromkeys(self._curves(), 0.0)
+        if "learning_rate" in measured:
+            measured["learning_rate"] = _learning_rate(self.optimizer)
+        for batch, (samples, targets) in enumerate(self._batches(), start=1):
+            share = len(samples) / len(self.samples)
+            numbers = self._update(batch, samples, targets)
+            for name, number in numbers.items():
+                measured[name] += share * number
+            report(numbers["loss"])
+        if self.validation is not None:
+            for name, number in self._measure(*self.validation)[1].items():
+                measured[f"validation_{name}"] = number
+        self.history.record(measured)
+
+    def _batches(self) -> Iterator[tuple[list[Sample], list[Sample]]]:
+        if not self.is_shuffled:
+            yield self.samples, self.targets
+            return
+        order = self.random.permutation(len(self.samples)).tolist()
+        for first in range(0, len(order), self.batch_size):
+            places = order[first : first + self.batch_size]
+            yield [self.samples[place] for place in places], [self.targets[place] for place in places]
+
+    def _update(self, batch: int, samples: list[Sample], targets: list[Sample]) -> dict[str, float]:
+        """DL5 to DL8. The graph is freed on return, so that two are never held at once."""
+        loss, measured = self._measure(samples, targets)
+        for parameter in self.parameters:
+            parameter.grad = 0.0
+        if not math.isfinite(loss.data):
+            raise self._diverged(batch, samples, targets, loss.data, self.last_finite)
+        loss.backward()
+        self.last_finite = self.numbers
+        self.optimizer.step(self.parameters)
+        numbers = _numbers(self.parameters)
+        if not all(map(math.isfinite, numbers)):
+            raise self._diverged(batch, samples, targets, loss.data, self.numbers)
+        self.numbers = numbers
+        self.updates += 1
+        return measured
+
+    def _measure(self, samples: list[Sample], targets: list[Sample]) -> tuple[Value, dict[str, float]]:
+        predictions = [self.model(sample) for sample in samples]
+        loss = self.measures["loss"](predictions, targets)
+        if not isinstance(loss, Value):
+            raise TypeError(f"fit: expected loss to return a Value, got {describe(loss)}")
+        measured = {"loss": loss.data}
+        for name, measure in self.measures.items():
+            if name != "loss":
+                expected = f"fit: expected metric {name!r} to return a number"
+                measured[name] = float(as_number(measure(predictions, targets), expected))
+        return loss, measured
+
+    def _curves(self) -> list[str]:
+        names = list(self.measures)
+        if self.validation is not None:
+            names += [f"validation_{name}" for name in self.measures]
+        return names if math.isnan(_learning_rate(self.optimizer)) else [*names, "learning_rate"]
+
+    # Callbacks
+
+    def _state(self) -> TrainingState:
+        return TrainingState(
+            epoch=self.history.epochs,
+            epochs=self.epochs,
+            model=self.model,
+            optimizer=self.optimizer,
+            parameters=self.parameters,
+            history=self.history,
+            random=self.random,
+            callbacks=self.callbacks,
         )
-    epochs = positive_int(epochs, "fit: expected epochs to be a positive int")
-    optimizer = SGD() if optimizer is None else optimizer
-    _check_callables(loss, optimizer)
-    parameters = _find_parameters(model)
-    with _progress_bar(epochs) if progress else nullcontext(_report_nothing) as report:
-        return _descend(model, samples, targets, loss, optimizer, parameters, epochs, report)
 
+    def _call_callbacks(self) -> str:
+        """The first reason to stop, or nothing. All are called."""
+        state = self._state()
+        answers = [callback(state) for callback in self.callbacks]
+        reasons = [
+            answer if isinstance(answer, str) else "a callback returned True" for answer in answers if _stops(answer)
+        ]
+        return reasons[0] if reasons else ""
 
-def _descend(
-    model: Trainable,
-    samples: list[Sample],
-    targets: list[Sample],
-    loss: Callable[[list[Any], list[Any]], Any],
-    optimizer: Optimizer,
-    parameters: list[Value],
-    epochs: int,
-    report: Callable[[float], None],
-) -> list[float]:
-    history: list[float] = []
-    last_finite = _numbers(parameters)
-    whole_epochs = (last_finite, 0)
-    try:
-        for epoch in range(1, epochs + 1):
-            current = _loss_and_gradients(model, samples, targets, loss, parameters)
-            if math.isfinite(current):
-                last_finite = whole_epochs[0]
-                optimizer.step(parameters)
-            numbers = _numbers(parameters)
-            if not math.isfinite(current) or not all(map(math.isfinite, numbers)):
-                _put_back(parameters, last_finite)
-                raise FloatingPointError(_not_finite(current, epoch))
-            history.append(current)
-            whole_epochs = (numbers, epoch)  # one assignment, so that Ctrl-C finds both or neither
-            report(current)
-    except KeyboardInterrupt:
-        numbers, epoch = whole_epochs
-        _put_back(parameters, numbers)
-        del history[epoch:]
-    return history
+    def _tell_callbacks(self, method: str, callbacks: Iterable[Callback]) -> None:
+        for callback in callbacks:
+            if hasattr(callback, method):
+                getattr(callback, method)(self._state())
 
+    # Going back
 
-def _loss_and_gradients(
-    model: Trainable,
-    samples: list[Sample],
-    targets: list[Sample],
-    loss: Callable[[list[Any], list[Any]], Any],
-    parameters: list[Value],
-) -> float:
-    """DL5 and DL6. The graph is freed on return, so that two are never held at once."""
-    result = loss([model(sample) for sample in samples], targets)
-    if not isinstance(result, Value):
-        raise TypeError(f"fit: expected loss to return a Value, got {describe(result)}")
-    for parameter in parameters:
-        parameter.grad = 0.0
-    if math.isfinite(result.data):
-        result.backward()
-    return result.data
+    def _snapshot(self) -> _Snapshot:
+        optimizer = self.optimizer.state_dict() if has_state(self.optimizer) else None
+        return _Snapshot(self.numbers, self.history.epochs, optimizer, self.random.bit_generator.state)
+
+    def _go_back(self, numbers: list[float]) -> None:
+        """To these parameters; optimizer and random numbers as they were at the end of the last whole epoch."""
+        _put_back(self.parameters, numbers)
+        if self.whole.optimizer is not None:
+            self.optimizer.load_state_dict(self.whole.optimizer)
+        self.random.bit_generator.state = self.whole.random
+
+    def _diverged(
+        self, batch: int, samples: list[Sample], targets: list[Sample], loss: float, last_finite: list[float]
+    ) -> DivergenceError:
+        _put_back(self.parameters, self.numbers)
+        anomaly = None
+        with suppress(Exception), detect_anomaly():
+            anomaly = find_anomaly(self._measure(samples, targets)[0])
+        self._go_back(last_finite)
+        epoch = self.history.epochs + 1
+        place = f"epoch {epoch}" if self.batches == 1 else f"epoch {epoch}, batch {batch} of {self.batches}"
+        return DivergenceError(self._advice(place, loss, anomaly), epoch, batch, anomaly, self.history)
+
+    def _advice(self, place: str, loss: float, anomaly: Anomaly | None) -> str:
+        cause = "" if anomaly is None else f"; {anomaly}"
+        if self.updates == 0 and not math.isfinite(loss):
+            return f"fit: the loss is {loss} in {place}, before any update: try smaller initial values or data{cause}"
+        what = "a parameter became NaN or infinite" if math.isfinite(loss) else f"the loss became {loss}"
+        advice = "" if anomaly is not None and anomaly.phase == "backward" else ": try a smaller learning rate"
+        return f"fit: {what} in {place}, the parameters are back at the last finite loss{advice}{cause}"
 
 
 def _numbers(parameters: list[Value]) -> list[float]:
@@ -125,73 +328,92 @@ def _put_back(parameters: list[Value], numbers: list[float]) -> None:
         parameter.grad = 0.0
 
 
-def _not_finite(current: float, epoch: int) -> str:
-    if epoch == 1 and not math.isfinite(current):
-        return f"fit: the loss is {current} in epoch 1, before any update: try smaller initial values or data"
-    what = "a parameter became NaN or infinite" if math.isfinite(current) else f"the loss became {current}"
-    return f"fit: {what} in epoch {epoch}, the parameters are back at the last finite loss: try a smaller learning rate"
+def _learning_rate(optimizer: Any) -> float:
+    """That of the next step; NaN where the optimizer does not say."""
+    for name in ("current_learning_rate", "learning_rate"):
+        rate = getattr(optimizer, name, None)
+        if isinstance(rate, (int, float)):
+            return float(rate)
+    return math.nan
 
 
-def _report_nothing(current: float) -> None:
-    pass
-
-
-@contextmanager
-def _progress_bar(epochs: int) -> Iterator[Callable[[float], None]]:
-    try:
-        from rich.progress import Progress
-    except ImportError:
-        raise ImportError("fit: progress=True needs rich: pip install 'autograd-mini[progress]'") from None
-    with Progress() as bar:
-        task = bar.add_task("loss", total=epochs)
-        yield lambda current: bar.update(task, advance=1, description=f"loss {current:.4g}")
+def _stops(answer: object) -> bool:
+    return bool(answer) if isinstance(answer, (str, bool, np.bool_)) else False
 
 
 # Arguments
 
 
-def _check_data(data: Any, name: str) -> list[Sample]:
-    """X or y as a list of numbers, or of rows of numbers that are equally long; every number finite."""
-    data = without_arrays(data)
-    if not isinstance(data, Sequence) or isinstance(data, (str, bytes)):
-        raise TypeError(f"fit: expected {name} to be a list or an array, got {describe(data)}")
-    if not data:
-        raise ValueError(f"fit: expected {name} to hold at least one sample, got none")
-    samples = [_check_sample(sample, name, f"{name}[{place}]") for place, sample in enumerate(data)]
-    for place, sample in enumerate(samples):
-        if _shape(sample) != _shape(samples[0]):
+def _read_validation_data(
+    data: Any, samples: list[Sample], targets: list[Sample]
+) -> tuple[list[Sample], list[Sample]] | None:
+    if data is None:
+        return None
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise TypeError(f"fit: expected validation_data to be a pair (X, y), got {describe(data)}")
+    names = ("validation_data[0]", "validation_data[1]")
+    read = read_data("fit", data[0], data[1], names)
+    for name, found, trained in zip(names, read, (samples, targets), strict=True):
+        if row_shape(found[0]) != row_shape(trained[0]):
             raise ValueError(
-                f"fit: expected rows of equal length in {name},"
-                f" got {_shape(samples[0])} in {name}[0] and {_shape(sample)} in {name}[{place}]"
+                f"fit: expected {row_shape(trained[0])} a sample in {name}, as for training, got {row_shape(found[0])}"
             )
-    return samples
+    return read
 
 
-def _check_sample(sample: Any, name: str, place: str) -> Sample:
-    sample = without_arrays(sample)
-    if not isinstance(sample, (list, tuple)):
-        return _check_number(sample, name, place)
-    if not sample:
-        raise ValueError(f"fit: expected at least one number in {place}, got none")
-    return [_check_number(number, name, place) for number in sample]
-
-
-def _check_number(number: Any, name: str, place: str) -> Value | float:
-    checked = as_number(number, f"fit: expected numbers in {place}")
-    if not math.isfinite(checked):
-        raise ValueError(f"fit: expected finite numbers in {name}, got {float(checked)} in {place}")
-    return checked
-
-
-def _shape(sample: Sample) -> str:
-    return f"a row of {len(sample)}" if isinstance(sample, list) else "a plain number"
-
-
-def _check_callables(loss: object, optimizer: object) -> None:
+def _check_measures(loss: object, metrics: Any) -> dict[str, Loss]:
+    """The loss and the metrics by the names of their curves."""
     if not callable(loss):
         raise TypeError(f"fit: expected loss to be a function of predictions and targets, got {describe(loss)}")
+    measures: dict[str, Loss] = {"loss": loss}
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise TypeError(f"fit: expected metrics to be a dict of functions by name, got {describe(metrics)}")
+    for name, metric in (metrics or {}).items():
+        if not isinstance(name, str) or not callable(metric):
+            raise TypeError(f"fit: expected metrics to be functions by name, got {describe(metric)} as {name!r}")
+        if name in ("loss", "learning_rate") or name.startswith("validation_"):
+            raise ValueError(f"fit: expected metrics with names of their own, got {name!r}, which fit uses itself")
+        measures[name] = metric
+    return measures
+
+
+def _check_optimizer(optimizer: Optimizer | None) -> Optimizer:
+    if optimizer is None:
+        return SGD()
     if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
         raise TypeError(f"fit: expected optimizer to have a method step, as SGD(0.01) does, got {describe(optimizer)}")
+    return optimizer
+
+
+def _check_batch_size(batch_size: object) -> int:
+    return positive_int(batch_size, "fit: expected batch_size to be a positive int or None")
+
+
+def _check_callbacks(callbacks: Any) -> list[Callback]:
+    """The callbacks, those that save what the others know last."""
+    expected = "fit: expected callbacks to be a list of functions of the training's state"
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"{expected}, got {describe(callbacks)}")
+    checked = list(callbacks)
+    for callback in checked:
+        if not callable(callback) or isinstance(callback, type):
+            raise TypeError(f"{expected}, got {describe(callback)} among them")
+    return sorted(checked, key=lambda callback: isinstance(callback, Checkpoint))
+
+
+def _check_resume(resume: Any) -> tuple[SavedTraining | None, int]:
+    """The checkpoint, read if it is a path, and how many epochs it holds."""
+    if resume is None:
+        return None, 0
+    saved = load_checkpoint(resume) if isinstance(resume, (str, os.PathLike)) else resume
+    if not isinstance(saved, SavedTraining):
+        raise TypeError(f"fit: expected resume to be a checkpoint or the path of one, got {describe(resume)}")
+    if saved.history is None:
+        raise ValueError(
+            f"fit: expected resume to hold the history of a training, got {saved.path} without:"
+            " give the weights to the model with load_checkpoint(path).restore(model)"
+        )
+    return saved, saved.history.epochs
 
 
 def _find_parameters(model: Trainable) -> list[Value]:
