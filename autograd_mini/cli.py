@@ -19,7 +19,7 @@ from autograd_mini.whole_files import write_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status: 0 done, 1 a check that did not pass, 2 a mistake in the arguments."""
+    """Run the command; returns its exit status: 0 done, 1 a check that did not pass, 2 a mistake, 130 Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] in (["check"], ["step"]):
         # An expression or a number may begin with a minus; behind a space argparse does not take it for an option.
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has read enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError) as mistake:
+    except (ValueError, OSError, ImportError) as mistake:
         print(f"autograd-mini {chosen.command}: {mistake}", file=sys.stderr)
         return 2
 
@@ -56,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     example.set_defaults(run=_example)
     _add_step(commands.add_parser("step", help="step through both passes over an expression or a network"))
+    _add_train(commands.add_parser("train", help="train a network on a table, and save it"))
+    _add_predict(commands.add_parser("predict", help="predict with a network that was saved"))
     return parser
 
 
@@ -79,6 +81,52 @@ def _add_step(step: argparse.ArgumentParser) -> None:
         "--leaf", metavar="NAME", help="print the paths that carry the gradient of this leaf: w⁰₁₁ or w011"
     )
     step.set_defaults(run=_step)
+
+
+def _add_train(train: argparse.ArgumentParser) -> None:
+    train.description = (
+        "Train a network on a table, show its curve, and save it with what predict needs. Ctrl-C saves what was"
+        " learnt, with exit status 130."
+    )
+    train.add_argument(
+        "--data",
+        required=True,
+        help="a CSV file, or of scikit-learn's data sets digits, moons, breast_cancer or diabetes",
+    )
+    train.add_argument("--target", metavar="COLUMN", help="the column to predict")
+    train.add_argument("--ignore", metavar="COLUMNS", help="columns to leave out, with commas between them")
+    train.add_argument("--task", help="classification or regression; guessed from the target unless given")
+    train.add_argument("--hidden", metavar="SIZES", help="neurons of each hidden layer, or none (16,16)")
+    train.add_argument("--activation", metavar="NAME", help="of the hidden layers: relu, tanh, sigmoid, … (relu)")
+    train.add_argument("--optimizer", metavar="NAME", help="adam, adamw or sgd (adam)")
+    train.add_argument("--learning-rate", metavar="NUMBER", help="0.01 for adam and adamw, 0.05 for sgd")
+    train.add_argument("--epochs", metavar="NUMBER", help="how often all rows are seen, before --resume too (50)")
+    train.add_argument("--batch-size", metavar="NUMBER", help="rows an update (16)")
+    train.add_argument("--validation", metavar="SHARE", help="of the rows, not trained on but measured (0.2)")
+    train.add_argument("--standardize", metavar="on|off", help="bring columns to mean 0 and deviation 1 (on)")
+    train.add_argument(
+        "--early-stopping",
+        metavar="EPOCHS",
+        nargs="?",
+        const="10",
+        help="stop after so many epochs (10) without a better validation loss, and take the best",
+    )
+    train.add_argument("--seed", metavar="NUMBER", help="with the same one a run repeats exactly (0)")
+    train.add_argument("--output", metavar="PATH", help="the network: .json or .safetensors (model.json, or --resume)")
+    train.add_argument("--resume", metavar="PATH", help="go on with a network that train saved")
+    train.add_argument("--plot", metavar="PATH", help="draw the curve: .png, .pdf or .svg")
+    train.set_defaults(run=_train)
+
+
+def _add_predict(predict: argparse.ArgumentParser) -> None:
+    predict.description = (
+        "Predict with a network that train saved: a line of CSV for each row, with the probability of each class."
+        " Columns are found by name; with the target column, accuracy or R² is told on standard error."
+    )
+    predict.add_argument("model", help="what train saved")
+    predict.add_argument("--data", required=True, help="a CSV file, or a data set as for train")
+    predict.add_argument("--output", metavar="PATH", help="a file for the predictions (standard output)")
+    predict.set_defaults(run=_predict)
 
 
 def _check(chosen: argparse.Namespace) -> int:
@@ -114,11 +162,27 @@ def _assignment(text: str) -> tuple[str, float]:
 
 
 def _example(chosen: argparse.Namespace) -> int:
-    # Here and in _network autograd_mini reaches for nn: the library never does, the command stands on top of both.
+    # Here and in the functions below autograd_mini reaches for nn: the library never does, the command stands on both.
     from nn.worked_example import show
 
     show(chosen.output)
     return 0
+
+
+def _train(chosen: argparse.Namespace) -> int:
+    from nn.command import train
+
+    return train(_options(chosen))
+
+
+def _predict(chosen: argparse.Namespace) -> int:
+    from nn.command import predict
+
+    return predict(_options(chosen))
+
+
+def _options(chosen: argparse.Namespace) -> dict[str, str | None]:
+    return {name: word for name, word in vars(chosen).items() if name not in ("run", "command")}
 
 
 # Stepping
