@@ -1,0 +1,356 @@
+"""The demos of networks on data: what they print is right, their pictures show something, and they can be interrupted.
+
+`test_demos_curve_fitting.py` has the others.
+"""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autograd_mini import build_info
+from nn import mse_loss
+
+pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'autograd-mini[plot]'")
+pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'autograd-mini[sklearn]'")
+
+DEMOS = Path(__file__).parent.parent / "demos"
+NAMES = "linear_regression", "matrix_calculus", "moons", "breast_cancer", "digits"
+NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?"
+
+Show = Callable[[str], str]
+"""What a demo prints in its short form, by its name."""
+
+
+def run(demo: str, folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> Any:
+    command = [sys.executable, "-W", "error", str(DEMOS / f"{demo}.py"), *arguments]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **(environment or {})}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demos")
+
+
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> Show:
+    """Each demo is run once."""
+    outputs: dict[str, str] = {}
+
+    def show(demo: str) -> str:
+        if demo not in outputs:
+            done = run(demo, folder, "short")
+            assert done.returncode == 0, done.stderr
+            assert done.stderr == ""
+            outputs[demo] = done.stdout
+        return outputs[demo]
+
+    return show
+
+
+def load(demo: str) -> ModuleType:
+    """The demo as a module, to call its functions."""
+    spec = importlib.util.spec_from_file_location(demo, DEMOS / f"{demo}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(NUMBER, text)]
+
+
+def number_after(words: str, text: str) -> float:
+    found = re.search(rf"{re.escape(words)} *({NUMBER})", text)
+    assert found is not None, text
+    return float(found[1])
+
+
+def lines_between(first: str, last: str, text: str) -> list[str]:
+    lines = text.split("\n")
+    start = next(place for place, line in enumerate(lines) if line.startswith(first))
+    stop = next(place for place, line in enumerate(lines) if place > start and line.startswith(last))
+    return lines[start + 1 : stop]
+
+
+# What all of them do
+
+
+@pytest.mark.parametrize("demo", NAMES)
+def test_a_picture_is_written_that_shows_something(demo: str, printed: Show, folder: Path) -> None:
+    from matplotlib.image import imread
+
+    assert f"wrote {Path('pictures') / demo}.png" in printed(demo)
+    picture = imread(folder / "pictures" / f"{demo}.png")[:, :, :3]
+    height, width, _ = picture.shape
+    assert height > 500
+    assert width > 1500
+    for half in (picture[:, : width // 2], picture[:, width // 2 :]):
+        assert (half.min(axis=2) < 0.9).mean() > 0.01  # else it would be as good as white
+        assert len(np.unique(half.reshape(-1, 3), axis=0)) > 50
+
+
+@pytest.mark.parametrize("demo", NAMES)
+def test_what_is_not_installed_is_named_in_one_line(demo: str, tmp_path: Path) -> None:
+    missing = "matplotlib" if demo == "matrix_calculus" else "sklearn"
+    message = f"No module named {missing!r}"
+    (tmp_path / f"{missing}.py").write_text(f"raise ModuleNotFoundError({message!r})", encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = run(demo, tmp_path, "short", environment={"PYTHONPATH": path})
+    extras = "plot" if missing == "matplotlib" else "sklearn,plot"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{demo}.py: {message}: pip install 'autograd-mini[{extras}]'\n"
+
+
+# linear_regression.py
+
+
+def test_gradient_descent_reaches_the_coefficients_of_ols_to_six_digits(printed: Show) -> None:
+    """The short form ends plain gradient descent after t steps, at w − (1 − η H)ᵗ w for H = 2/n XᵀX and w of OLS."""
+    from sklearn.datasets import load_diabetes
+
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    X = np.column_stack([(X - X.mean(axis=0)) / X.std(axis=0), np.ones(len(X))])
+    ols = np.linalg.solve(X.T @ X, X.T @ y)
+    H = 2 / len(X) * X.T @ X
+    curvatures = np.linalg.eigvalsh(H)
+    rate = 2 / (curvatures[0] + curvatures[-1])
+    plain = ols - np.linalg.matrix_power(np.eye(11) - rate * H, 100) @ ols
+
+    text = printed("linear_regression")
+    assert f"η = {rate:.4f}, momentum 0.0000: 100 of at most 100 steps" in text
+    rows = [line[16:].split() for line in lines_between("       ", "digits that agree", text)]
+    assert rows == [[f"{one:.6g}", f"{one:.6g}", f"{other:.6g}"] for one, other in zip(ols, plain, strict=True)]
+    digits = numbers(re.findall("digits that agree.*", text)[0])
+    assert digits[0] >= 6
+    assert digits[1] == 0
+
+
+def test_the_recursion_of_delta_gives_the_engines_numbers_and_the_slip_does_not(printed: Show) -> None:
+    lines = lines_between("δ for the first patient", "wrote", printed("linear_regression"))
+    rows = [re.split("  +", line.strip()) for line in lines if "∂C/∂" in line or "slip" in line]
+    assert len(rows) == 7
+    for row in rows:
+        difference = numbers(row[-1])[-1]
+        if row[0].startswith("the slip"):
+            assert difference > 1e-4
+        else:
+            assert difference < 1e-12
+
+
+# matrix_calculus.py
+
+
+def test_the_formulas_equal_the_engine(printed: Show) -> None:
+    text = printed("matrix_calculus")
+    rules = [numbers(line)[-1] for line in lines_between("The rules, with", "A network", text) if "=" in line]
+    assert len(rules) == 5
+    assert max(rules) < 1e-12
+    derivatives = dict(re.findall(rf"^  (df/d[AZW]\[\d\]).* ({NUMBER})$", text, re.MULTILINE))
+    names = ["A[3]", "Z[3]", "W[3]", "A[2]", "Z[2]", "W[2]", "A[1]", "Z[1]", "W[1]", "A[0]"]
+    assert list(derivatives) == [f"df/d{name}" for name in names]
+    assert max(map(float, derivatives.values())) < 1e-12
+    assert number_after("All of them differ by", text) < 1e-12
+    assert "equal to 1e-12" in text
+    f, engine = re.findall(r"f = ([\d.]+), the engine's ([\d.]+)", text)[0]
+    assert float(f) == pytest.approx(float(engine), rel=1e-14)
+    assert number_after("the weights are then apart by", text) < 1e-12
+
+
+def test_the_formulas_equal_finite_differences() -> None:
+    demo = load("matrix_calculus")
+    _, found = demo.by_formulas(demo.START)
+    for layer, weights in enumerate(demo.START):
+        for place in np.ndindex(weights.shape):
+            above, below = ([W.copy() for W in demo.START] for _ in range(2))
+            above[layer][place] += 1e-5
+            below[layer][place] -= 1e-5
+            slope = (demo.by_formulas(above)[0] - demo.by_formulas(below)[0]) / 2e-5
+            assert found[f"W{layer + 1}"][place] == pytest.approx(slope, abs=1e-8)
+
+
+def test_a_difference_would_be_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    demo = load("matrix_calculus")
+    exact = demo.gradients
+    monkeypatch.setattr(demo, "gradients", lambda values: exact(values) * (1 + 1e-10))
+    demo.show_network()
+    assert ": not equal to 1e-12" in capsys.readouterr().out
+
+
+# moons.py
+
+
+def test_a_hidden_layer_tells_the_moons_apart(printed: Show) -> None:
+    found = re.findall(
+        r"^  (?:trained on|held out).*cross-entropy ([\d.]+), accuracy ([\d.]+)$", printed("moons"), re.M
+    )
+    losses, right = zip(*(map(float, pair) for pair in found), strict=True)
+    assert len(losses) == 4
+    assert min(right[2:]) > 0.87 > max(right[:2])
+    assert max(losses[2:]) < 0.35 < min(losses[:2])
+
+
+# breast_cancer.py
+
+
+def test_held_out_tumours_are_told_apart_and_the_probabilities_calibrated(printed: Show) -> None:
+    text = printed("breast_cancer")
+    benign, malignant = (numbers(re.findall(rf"^  {name} +\d.*", text, re.M)[0]) for name in ("benign", "malignant"))
+    assert (sum(benign), sum(malignant)) == (357, 212)
+    right = number_after("accuracy ", text)
+    assert right == pytest.approx((benign[0] + malignant[1]) / 569, abs=5e-5)
+    assert right > 0.95
+    assert number_after("cross-entropy  ", text) < 0.12
+    bins = [numbers(line)[2:] for line in re.findall(r"^  0\.\d to \d\.\d .*", text, re.M)]
+    assert sum(tumours for tumours, *_ in bins) == 569
+    assert sum(round(tumours * share) for tumours, _, share, *_ in bins) == 212
+    for (_, predicted, share, low, high), below, above in zip(
+        bins, (0, 0.1, 0.5, 0.9), (0.1, 0.5, 0.9, 1), strict=True
+    ):
+        assert below <= predicted <= above
+        assert low <= share <= high
+
+
+def test_the_interval_of_a_share_is_wilsons() -> None:
+    stats = pytest.importorskip("scipy.stats", reason="needs SciPy: pip install 'autograd-mini[scipy]'")
+    demo = load("breast_cancer")
+    for right, count in ((0, 10), (3, 14), (187, 187), (201, 212)):
+        expected = stats.binomtest(right, count).proportion_ci(method="wilson")
+        assert demo.wilson(right / count, count) == pytest.approx((expected.low, expected.high), abs=1e-5)
+
+
+def test_calibration_puts_each_tumour_into_one_bin() -> None:
+    demo = load("breast_cancer")
+    probabilities = np.array([0.0, 0.1, 0.2, 0.5, 0.9, 1.0])
+    bins = list(demo.calibration(probabilities, np.array([0, 1, 0, 1, 1, 1])))
+    assert [(each.tumours, each.malignant) for each in bins] == [(1, 0), (2, 0.5), (1, 1), (2, 1)]
+    assert bins[1].predicted == pytest.approx(0.15)
+
+
+# digits.py
+
+
+def check_digits(text: str, at_least: float) -> None:
+    right = number_after("of them right, accuracy", text)
+    assert right >= at_least
+    table = np.array(
+        [
+            [int(count) for count in re.findall(r"\d+|·", line.replace("·", "0"))[1:]]
+            for line in lines_between("    ", "The most frequent mistake", text.partition("A row for each digit")[2])
+        ]
+    )
+    assert table.shape == (10, 10)
+    assert table.sum() == 360
+    assert set(table.sum(axis=1)) <= {34, 35, 36, 37}
+    assert np.trace(table) / 360 == pytest.approx(right, abs=5e-5)
+    digit, taken_for, count, of = map(int, re.findall(r"mistake: (\d) taken for (\d), (\d+) of (\d+)", text)[0])
+    assert table[digit, taken_for] == count == (table - np.diag(np.diag(table))).max()
+    assert table[digit].sum() == of
+
+
+def test_digits_are_read_after_a_short_training(printed: Show) -> None:
+    text = printed("digits")
+    assert re.search(r"Trained on 192 of 1437 images by .*:\n4 of 4 epochs in", text)
+    losses = numbers(re.findall("The loss of each epoch:(.*)", text)[0])
+    assert len(losses) == 4
+    assert losses == sorted(losses, reverse=True)
+    check_digits(text, at_least=0.65)
+
+
+@pytest.mark.skipif(not build_info().compiled, reason="two minutes where the engine is interpreted")
+def test_digits_are_read_after_the_whole_training(tmp_path: Path) -> None:
+    done = run("digits", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Trained on 1437 of 1437 images" in done.stdout
+    check_digits(done.stdout, at_least=0.96)
+
+
+def test_training_ends_before_an_epoch_that_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    demo = load("digits")
+    clock = iter([100.0, 104.0, 106.0, 109.0])
+    monkeypatch.setattr(demo.time, "perf_counter", lambda: next(clock))
+    time_box = demo.TimeBox(10.0)
+
+    class State:
+        epoch = 0
+
+    time_box.start(State())
+    answers = []
+    for State.epoch in (1, 2, 3):
+        answers.append(time_box(State()))
+    assert answers == ["", "", "another epoch would not end within 10 s"]
+    assert time_box.spent == 9.0
+
+
+# Ctrl-C
+
+
+def interrupt_after_an_epoch(demo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Press Ctrl-C in the second epoch of every training."""
+    fit = demo.fit
+
+    def interrupted(*arguments: Any, **settings: Any) -> Any:
+        loss = settings.get("loss", mse_loss)
+        sizes: list[int] = []
+
+        def press(predictions: Any, targets: Any) -> Any:
+            sizes.append(len(targets))
+            if sum(sizes) > len(arguments[1]):
+                raise KeyboardInterrupt
+            return loss(predictions, targets)
+
+        return fit(*arguments, **{**settings, "loss": press})
+
+    monkeypatch.setattr(demo, "fit", interrupted)
+
+
+def test_interrupted_digits_show_what_was_learnt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    demo = load("digits")
+    interrupt_after_an_epoch(demo, monkeypatch)
+    demo.main(n_images=64, epochs=5, folder=tmp_path)
+    text = capsys.readouterr().out
+    assert re.search(r"Trained on 64 of 1437 images by .*:\n1 of 5 epochs in", text)
+    assert "; Ctrl-C\n" in text
+    check_digits(text, at_least=0.0)
+    assert (tmp_path / "digits.png").exists()
+
+
+def test_interrupted_folds_show_the_tumours_so_far(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    demo = load("breast_cancer")
+    interrupt_after_an_epoch(demo, monkeypatch)
+    demo.main(folds=5, epochs=3, folder=tmp_path)
+    text = capsys.readouterr().out
+    assert "part 1: 455 tumours, 1 of 3 epochs" in text
+    assert "part 2" not in text
+    assert "All 114 held-out tumours, of which 43 are malignant" in text
+    assert (tmp_path / "breast_cancer.png").exists()
+
+
+def test_an_interrupted_descent_goes_on_with_the_next(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    demo = load("linear_regression")
+    interrupt_after_an_epoch(demo, monkeypatch)
+    demo.main(plain_steps=5, folder=tmp_path)
+    assert re.findall("1 of at most .* steps; Ctrl-C", capsys.readouterr().out) == [
+        "1 of at most 1000 steps; Ctrl-C",
+        "1 of at most 5 steps; Ctrl-C",
+    ]
+    assert (tmp_path / "linear_regression.png").exists()
