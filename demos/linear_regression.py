@@ -189,7 +189,7 @@ def draw_coefficients(ols: Any, descents: dict[str, Descent], path: Path) -> Non
         title="the coefficients w",
         xlabel="disease progression (points) per standard deviation of the measurement",
     )
-    left.legend(loc="upper left")
+    left.legend(loc="lower left", fontsize="small")
     left.grid(axis="x", color="0.92")
     right.axhline(ENOUGH, color="0.5", linewidth=1, linestyle="--")
     right.annotate("six digits", (1, ENOUGH), xytext=(0, 4), textcoords="offset points", color="0.4")
