@@ -37,8 +37,8 @@ from nn.classifiers import Classifier
 from nn.losses import accuracy, binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from nn.minimize import minimize
 from nn.modules import MLP, Activation
-from nn.optimizers import SGD, Adam, GradientOptimizer, LearningRate
-from nn.settings import Check, below_one, not_negative, positive, positive_finite, truth
+from nn.optimizers import SGD, Adam, GradientOptimizer, LearningRate, rate_or_schedule
+from nn.settings import Check, below_one, not_negative, positive, positive_finite, truth, whole_number
 from nn.training import Loss, fit
 from nn.weights import to_numpy
 
@@ -515,23 +515,15 @@ def _solver(thing: Any, expected: str) -> str:
 
 
 def _batch_size(thing: Any, expected: str) -> Any:
-    return thing if isinstance(thing, str) and thing == "auto" else _positive_int(thing, f"{expected} to be 'auto' or")
-
-
-def _positive_int(thing: Any, expected: str) -> int:
-    return positive_int(thing, f"{expected} to be a positive int")
+    return thing if isinstance(thing, str) and thing == "auto" else whole_number(thing, f"{expected} to be 'auto' or")
 
 
 def _patience(thing: Any, expected: str) -> float:
-    return math.inf if thing == math.inf else _positive_int(thing, expected)
+    return math.inf if thing == math.inf else whole_number(thing, expected)
 
 
 def _fraction(thing: Any, expected: str) -> Any:
     return below_one(positive(thing, expected), expected)
-
-
-def _learning_rate(thing: Any, expected: str) -> Any:
-    return thing if callable(thing) else not_negative(thing, expected)
 
 
 _CHECKS: Mapping[str, Check] = {
@@ -539,8 +531,8 @@ _CHECKS: Mapping[str, Check] = {
     "solver": _solver,
     "alpha": not_negative,
     "batch_size": _batch_size,
-    "learning_rate_init": _learning_rate,
-    "max_iter": _positive_int,
+    "learning_rate_init": rate_or_schedule,
+    "max_iter": whole_number,
     "tol": not_negative,
     "warm_start": truth,
     "momentum": below_one,
@@ -551,6 +543,6 @@ _CHECKS: Mapping[str, Check] = {
     "beta_2": below_one,
     "epsilon": positive_finite,
     "n_iter_no_change": _patience,
-    "max_fun": _positive_int,
+    "max_fun": whole_number,
 }
 """By the names of the arguments; the activation is checked by the `MLP`, random_state by scikit-learn."""

@@ -44,7 +44,8 @@ class Optimizer(Protocol):
         """Change the parameters, given their gradients."""
 
 
-def _learning_rate(thing: Any, expected: str) -> LearningRate:
+def rate_or_schedule(thing: Any, expected: str) -> LearningRate:
+    """A learning rate: a number of 0 or more, or a function of the step number."""
     if callable(thing) and not isinstance(thing, type):
         return thing  # type: ignore[no-any-return]  # what it returns is checked at every step
     rate: float = not_negative(thing, expected)
@@ -81,7 +82,7 @@ class GradientOptimizer(Settings, ABC):
     clip_value: float | None = None
 
     checks: ClassVar[Mapping[str, Check]] = {
-        "learning_rate": _learning_rate,
+        "learning_rate": rate_or_schedule,
         "weight_decay": not_negative,
         "clip_norm": optional(positive_finite),
         "clip_value": optional(positive_finite),

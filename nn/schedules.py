@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, cast
 
-from nn.checks import describe, positive_int
-from nn.settings import Check, Settings, above_zero_to_one, check_keys, count, not_negative
+from nn.checks import describe
+from nn.settings import Check, Settings, above_zero_to_one, check_keys, count, not_negative, whole_number
 
 
 class Schedule(Settings, ABC):
@@ -55,10 +55,6 @@ def schedule_from_state(state: Mapping[str, Any]) -> Schedule:
     return schedule(**settings)
 
 
-def _positive_int(thing: Any, expected: str) -> int:
-    return positive_int(thing, f"{expected} to be a positive int")
-
-
 def _after_warmup(thing: Any, expected: str) -> Schedule:
     if isinstance(thing, LinearWarmup) or (callable(thing) and not isinstance(thing, Schedule)):
         raise TypeError(f"{expected} to be a number or a schedule other than a warm-up, got {describe(thing)}")
@@ -90,7 +86,7 @@ class StepDecay(Schedule):
 
     checks: ClassVar[Mapping[str, Check]] = {
         "learning_rate": not_negative,
-        "every": _positive_int,
+        "every": whole_number,
         "factor": above_zero_to_one,
     }
 
@@ -125,7 +121,7 @@ class CosineDecay(Schedule):
 
     checks: ClassVar[Mapping[str, Check]] = {
         "learning_rate": not_negative,
-        "steps": _positive_int,
+        "steps": whole_number,
         "end": not_negative,
     }
 
@@ -167,7 +163,7 @@ class LinearWarmup(Schedule):
 
     checks: ClassVar[Mapping[str, Check]] = {
         "then": _after_warmup,
-        "steps": _positive_int,
+        "steps": whole_number,
         "start_factor": above_zero_to_one,
     }
 

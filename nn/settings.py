@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from nn.checks import as_number, describe
+from nn.checks import as_number, describe, positive_int
 
 Check: TypeAlias = Callable[[Any, str], Any]
 """Turns what came into what is kept, or raises with a message that begins with the text: "SGD: expected momentum"."""
@@ -75,6 +75,11 @@ def truth(thing: Any, expected: str) -> bool:
     if not isinstance(thing, (bool, np.bool_)):
         raise TypeError(f"{expected} to be True or False, got {describe(thing)}")
     return bool(thing)
+
+
+def whole_number(thing: Any, expected: str) -> int:
+    """An int of 1 or more."""
+    return positive_int(thing, f"{expected} to be a positive int")
 
 
 def count(thing: Any, expected: str) -> int:
