@@ -169,9 +169,9 @@ class Screen:
         return True
 
     def wait_for(self, text: str) -> list[str]:
-        """The lines of the screen, once the text is on it."""
+        """The lines of the screen, once the text is on it and it is drawn to its last line, which says how to quit."""
         until = time.monotonic() + 30
-        while text not in self.text:
+        while text not in (drawn := self.text) or "q: quit" not in drawn:
             assert time.monotonic() < until, f"{text!r} did not come, but: {self.sent[-2000:]!r}"
             self.read()
         return self.text.splitlines()
