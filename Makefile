@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-GENERATED := autograd_mini/engine.py autograd_mini/value.py autograd_mini/functions.py
+GENERATED := autograd_mini/engine.py autograd_mini/value.py autograd_mini/functions.py autograd_mini/compiled/tape_loops.py
 
 # The development install is interpreted, for it follows the source; the compiled build lies beside it.
 WITH_COMPILED := PYTHONPATH=$(CURDIR)/build/compiled PYTHONSAFEPATH=1
@@ -27,6 +27,7 @@ package: .venv/installed-dev  ## build the wheel and the source distribution, an
 
 bench: .venv/installed-bench build/compiled/installed  ## speed and memory beside other engines
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.engine_speed
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.compiled_speed
 
 tour: .venv/installed-dev  ## run demos/tour.ipynb and keep its outputs
 	PYTHONPATH=tests $(BIN)/python -m tour

@@ -3,6 +3,7 @@
 from autograd_mini import functions
 from autograd_mini.anomaly import Anomaly, detect_anomaly, find_anomaly
 from autograd_mini.check import Coordinate, Report, Verdict, assert_gradients, check_gradients
+from autograd_mini.compiled import CompiledGraph, NotTraceableError, compile_graph
 from autograd_mini.draw import draw
 from autograd_mini.draw_network import draw_network
 from autograd_mini.drawing import Drawing, RendererNotFound
@@ -20,8 +21,10 @@ __all__ = [
     "TABLE",
     "Anomaly",
     "BuildInfo",
+    "CompiledGraph",
     "Coordinate",
     "Drawing",
+    "NotTraceableError",
     "Op",
     "Provenance",
     "RendererNotFound",
@@ -34,6 +37,7 @@ __all__ = [
     "assert_gradients",
     "build_info",
     "check_gradients",
+    "compile_graph",
     "detect_anomaly",
     "draw",
     "draw_network",

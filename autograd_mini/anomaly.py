@@ -1,10 +1,8 @@
 """Where the first NaN or infinity of a graph came from: the node, the operation, and the user's own source line."""
 
-import linecache
 import math
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ContextDecorator
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from autograd_mini.engine import shorten
 from autograd_mini.graph import Node, topological_order
 from autograd_mini.ops import TABLE
 from autograd_mini.value import Value
+from autograd_mini.watching import Replacements, Wrap, place_of_user, source_line
 
 
 @dataclass(frozen=True)
@@ -113,15 +112,15 @@ def _anomaly(node: Any, phase: Literal["forward", "backward"], number: float, op
     return Anomaly(node, name, tuple(map(float, node.operands)), phase, number, line, operand)
 
 
-# Source lines. The engine has no hook, and a test of one would cost every operation of everybody: so, while somebody
-# is inside `detect_anomaly()`, what records operations is replaced by what also looks at the results.
+# Source lines. While somebody is inside `detect_anomaly()`, what records operations is replaced by what also looks at
+# the results.
 
 
 def detect_anomaly() -> "_Detection":
     """A block in which `backward()` raises FloatingPointError rather than spread NaN or infinity, as in PyTorch.
 
     The message is what `find_anomaly` finds, which inside the block also knows the user's own source line: the
-    innermost one outside autograd_mini and nn. It knows it for operations whose result or derivative was not finite
+    innermost one outside the libraries. It knows it for operations whose result or derivative was not finite
     at once, not for gradients that grew too large over several. Recording and backward() are some two times slower in
     it, compiled some seven times; other threads are not watched. The block may also be used as a decorator.
     """
@@ -141,34 +140,26 @@ class _Detection(ContextDecorator, AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         self._outermost = sys._getframe(1)
-        _watch()
+        _replacements.begin()
         self._token = _detection.set(self)
 
     def __exit__(self, *_: object) -> None:
         assert self._token is not None  # set on entry
         _detection.reset(self._token)
-        _unwatch()
+        _replacements.end()
         self._outermost = None
 
     def look_at(self, node: Node) -> None:
         """Remember where a node is being recorded, if a pass may find it at fault."""
         if not (math.isfinite(node._data) and math.isfinite(node._left_partial) and math.isfinite(node._right_partial)):
-            self._places[id(node)] = _marks(node), self._place()
+            self._places[id(node)] = _marks(node), place_of_user(self._outermost)
 
     def line_of(self, node: Node) -> str | None:
         """Where it was recorded, if that is known."""
         marks, place = self._places.get(id(node), (None, None))
         if place is None or marks != _marks(node):
             return None
-        file, number = place
-        text = linecache.getline(file, number).strip()
-        return f"{file}:{number}: {text}" if text else f"{file}:{number}"
-
-    def _place(self) -> tuple[str, int] | None:
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
-            frame = None if frame is self._outermost else frame.f_back
-        return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+        return source_line(place)
 
 
 _Marks: TypeAlias = tuple[object, ...]
@@ -179,41 +170,16 @@ def _marks(node: Node) -> _Marks:
     return node.op, repr(node._data), repr(node._left_partial), repr(node._right_partial)
 
 
-_OURS = ("autograd_mini", "nn")
-"""Packages whose lines are not the user's own."""
-
 _detection: ContextVar[_Detection | None] = ContextVar("detection", default=None)
 
-_lock = threading.Lock()
-_replaced: list[tuple[Any, str, Any]] = []
-"""What to put back: an object, the name of an attribute, and what it was, None where it was inherited."""
-_blocks = 0
-"""How many blocks are being executed, in all threads."""
+
+def _wraps() -> Iterator[tuple[Any, str, Wrap]]:
+    for owner, name in _recorders():
+        yield owner, name, _watched
+    yield Value, "backward", _watched_backward
 
 
-def _watch() -> None:
-    global _blocks
-    with _lock:
-        _blocks += 1
-        if _blocks > 1:
-            return
-        for owner, name in _recorders():
-            _replaced.append((owner, name, vars(owner).get(name)))
-            setattr(owner, name, _watched(getattr(owner, name)))
-        _replaced.append((Value, "backward", Value.backward))
-        setattr(Value, "backward", _watched_backward(Value.backward))  # noqa: B010  # a plain assignment has no type
-
-
-def _unwatch() -> None:
-    global _blocks
-    with _lock:
-        _blocks -= 1
-        while _blocks == 0 and _replaced:
-            owner, name, before = _replaced.pop()
-            if before is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
+_replacements = Replacements(_wraps)
 
 
 def _recorders() -> list[tuple[Any, str]]:

@@ -83,9 +83,9 @@ def check_gradients(
     """Check the gradient of a function, or of a recorded `Value`, at every coordinate.
 
     check_gradients(function, inputs): function(*inputs) returns one number; inputs is the list of its arguments,
-    each a number, nested lists of numbers or an array (one number or array alone may stand without the list). Our
-    reverse mode is checked, or the `gradient` given: the derivatives themselves, in the shape of inputs, or a
-    function of the same arguments that returns them.
+    each a number, or nested lists, dicts or arrays of numbers (one number, dict or array alone may stand without the
+    list). Our reverse mode is checked, or the `gradient` given: the derivatives themselves, in the shape of inputs, or
+    a function of the same arguments that returns them.
 
     check_gradients(value, leaves): the recorded graph of a `Value` by the leaves given, or by all its leaves.
 

@@ -34,7 +34,7 @@ _OPERATION = "#ffffff"
 _CONSTANT = "#f1f3f5"
 _GROUP = "#cfe0fa"
 
-_SWAPPABLE = frozenset(TABLE[name] for name in ("add", "mul", "maximum", "minimum"))
+_SWAPPABLE = frozenset(TABLE[name] for name in ("add", "mul", "logaddexp", "maximum", "minimum"))
 """Rows whose two operands may change places, so that a picture need not tell the first from the second."""
 
 _MOST_CURVED = 5_000

@@ -99,6 +99,7 @@ TAN: Final = TABLE["tan"]
 TANH: Final = TABLE["tanh"]
 SIGMOID: Final = TABLE["sigmoid"]
 SOFTPLUS: Final = TABLE["softplus"]
+LOGADDEXP: Final = TABLE["logaddexp"]
 RELU: Final = TABLE["relu"]
 LEAKY_RELU: Final = TABLE["leaky_relu"]
 MAXIMUM: Final = TABLE["maximum"]
@@ -638,6 +639,40 @@ def softplus(node: BareNode) -> Any:
     except FLOAT_ERRORS:
         return record_one(SOFTPLUS, node)
     return record(SOFTPLUS, data, node, None, slope, 0.0)
+
+
+def logaddexp(node: BareNode, other: Any) -> Any:
+    right: BareNode | None = None
+    if isinstance(other, BareNode):
+        operand: BareNode = other  # one check of its type when compiled, not one at each use
+        right = operand
+        y = operand._data
+    elif type(other) is float:  # a NumPy float is a float as well, and would stay one
+        y = other
+    elif type(other) is int or isinstance(other, NUMBER_TYPES):
+        y = to_float(other, "logaddexp")
+    else:
+        raise not_a_number(other, "logaddexp")
+    x = node._data
+    try:
+        data = (x if x > y else (y if y >= x else math.nan)) + math.log1p(
+            math.exp(-(0.0 if x <= y and x >= y else abs(x - y)))
+        )
+        part_1 = math.exp(-abs(x - y))
+        left_partial = (
+            0.5 if x <= y and x >= y and abs(x) >= math.inf else (1.0 if x - y >= 0.0 else part_1) / (1.0 + part_1)
+        )
+        part_2 = math.exp(-abs(y - x))
+        right_partial = (
+            y
+            if right is None
+            else 0.5
+            if y <= x and y >= x and abs(y) >= math.inf
+            else (1.0 if y - x >= 0.0 else part_2) / (1.0 + part_2)
+        )
+    except FLOAT_ERRORS:
+        return record_two(LOGADDEXP, node, other)
+    return record(LOGADDEXP, data, node, right, left_partial, right_partial)
 
 
 def relu(node: BareNode) -> Any:

@@ -17,10 +17,10 @@ _depth: ContextVar[int] = ContextVar("depth", default=0)
 def grad(function: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """The gradient of a function that returns one number, as a function of the same arguments.
 
-    argnums says by which arguments, counted from 0. The gradient has the shape of that argument, or is a tuple of
-    such where argnums is one; an array reaches the function as an array of `Value`s. Numbers in give floats out;
-    at a `Value`, or inside another derivative, the gradient is made of `Value`s and can be differentiated again. No
-    `grad` of any `Value` is touched.
+    argnums says by which arguments, counted from 0: each a number, or nested lists, tuples, dicts or arrays of them.
+    The gradient has the shape of that argument, or is a tuple of such where argnums is one; an array reaches the
+    function as an array of `Value`s. Numbers in give floats out; at a `Value`, or inside another derivative, the
+    gradient is made of `Value`s and can be differentiated again. No `grad` of any `Value` is touched.
 
     Raises TypeError where the function returns no single number or an argument is not made of numbers, ValueError
     where argnums names no argument.
@@ -44,7 +44,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | tuple[int, ...] 
 
 
 def jacobian(function: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """The derivatives of a function that returns a number or nested lists of numbers; see `grad`.
+    """The derivatives of a function that returns a number, or nested lists, dicts or arrays of them; see `grad`.
 
     The result has the shape of what the function returns, with the gradient in the place of each number.
     """
@@ -66,7 +66,7 @@ def _differentiate(
     name: str, function: Callable[..., Any], argnums: int | tuple[int, ...], arguments: Any, options: Any
 ) -> tuple[Any, Any]:
     call = _Call(name, function, argnums, arguments, options)
-    if isinstance(call.result, list | tuple):
+    if not isinstance(call.result, Value | float):
         raise TypeError(f"{name}: expected the function to return one number, got {type(call.result).__name__}")
     value = call.result if call.is_differentiable else float(call.result)
     return value, call.gradient_of(call.result)

@@ -1,7 +1,7 @@
 """The named functions of the table, on `Value`s and on plain numbers, and log-sum-exp over a list."""
 
-import math
 from collections.abc import Iterable
+from functools import reduce
 from typing import overload
 
 from autograd_mini.engine import to_float
@@ -50,6 +50,7 @@ __all__ = [
     "leaky_relu",
     "log",
     "log1p",
+    "logaddexp",
     "logsumexp",
     "maximum",
     "minimum",
@@ -163,6 +164,17 @@ def softplus(x: Value | float) -> Value | float:
 
 
 @overload
+def logaddexp(x: Value, y: Value | float) -> Value: ...
+@overload
+def logaddexp(x: float, y: Value) -> Value: ...
+@overload
+def logaddexp(x: float, y: float) -> float: ...
+def logaddexp(x: Value | float, y: Value | float) -> Value | float:
+    """log(exp(x) + exp(y)), without overflow; two equal infinities share the gradient by halves."""
+    return x.logaddexp(y) if isinstance(x, Value) else apply(TABLE["logaddexp"], x, y)
+
+
+@overload
 def relu(x: Value) -> Value: ...
 @overload
 def relu(x: float) -> float: ...
@@ -241,6 +253,10 @@ def logsumexp(values: Iterable[Value | float]) -> Value | float: ...
 def logsumexp(values: Iterable[Value | float]) -> Value | float:
     """log(exp(x1) + exp(x2) + …) without overflow; the gradients are the softmax of the values.
 
+    It is recorded as `logaddexp` of the first two values, of that and the third, and so on; one value is returned as it
+    is. Result and gradients are right but for the rounding of the largest |x|: subtract what all values share, where it
+    is large, to keep more digits of the gradients.
+
     Raises ValueError if there are no values, TypeError for what is not a number.
     """
     if not isinstance(values, Iterable):
@@ -248,8 +264,4 @@ def logsumexp(values: Iterable[Value | float]) -> Value | float:
     terms = [value if isinstance(value, Value) else to_float(value, "logsumexp") for value in values]
     if not terms:
         raise ValueError("logsumexp: expected at least one value, got none")
-    largest = terms.pop(max(range(len(terms)), key=lambda place: float(terms[place])))
-    shift = float(largest) if math.isfinite(float(largest)) else 0.0
-    # The largest term is exp(0) = 1, so that its part goes into log1p, which keeps the digits of the others.
-    others: Value | float = sum(apply(TABLE["exp"], term - shift) for term in terms)
-    return apply(TABLE["log1p"], others + apply(TABLE["expm1"], largest - shift)) + shift
+    return reduce(logaddexp, terms)

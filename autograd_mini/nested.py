@@ -1,4 +1,4 @@
-"""Nested lists, tuples and arrays of numbers, the shape in which functions take their arguments."""
+"""Nested lists, tuples, dicts and arrays of numbers, the shape in which functions take their arguments."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,17 +6,22 @@ from typing import Any
 import numpy as np
 
 Numbers = Any
-"""A number, or nested lists, tuples or NumPy arrays of numbers."""
+"""A number, or nested lists, tuples, dicts (of any keys) or NumPy arrays of numbers."""
 
 
 def map_numbers(function: Callable[[Any], Any], numbers: Numbers) -> Any:
-    """Apply function to every number, left to right, keeping the shape: lists, tuples and arrays stay what they are."""
+    """Apply function to every number, left to right, keeping the shape: lists, tuples, dicts and arrays stay such.
+
+    The values of a dict come in its own order, and keep their keys.
+    """
     if isinstance(numbers, np.ndarray):
         return _array([function(number) for number in numbers.ravel().tolist()], numbers.shape)
     if isinstance(numbers, list):
         return [map_numbers(function, number) for number in numbers]
     if isinstance(numbers, tuple):
         return tuple(map_numbers(function, number) for number in numbers)
+    if isinstance(numbers, dict):
+        return {key: map_numbers(function, number) for key, number in numbers.items()}
     return function(numbers)
 
 
@@ -33,10 +38,13 @@ def _array(items: list[Any], shape: tuple[int, ...]) -> Any:
 
 
 def flatten(numbers: Numbers, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every number with its name, such as `W[0][1]`, left to right."""
+    """Every number with its name, such as `W[0][1]` or `layer['W'][0]`, in the order of `map_numbers`."""
     if isinstance(numbers, list | tuple | np.ndarray):
         for index, number in enumerate(numbers):
             yield from flatten(number, f"{name}[{index}]")
+    elif isinstance(numbers, dict):
+        for key, number in numbers.items():
+            yield from flatten(number, f"{name}[{key!r}]")
     else:
         yield name, numbers
 

@@ -67,19 +67,19 @@ class Op:
         return self
 
 
-def _is_zero(x: Any) -> Any:
-    """x == 0, in a form that `Value`s understand as numbers and arrays element by element."""
-    return (x <= 0) & (x >= 0)
+def _are_equal(x: Any, y: Any) -> Any:
+    """x == y, in a form that `Value`s understand as numbers and arrays element by element."""
+    return (x <= y) & (x >= y)
 
 
 def _power_by_base(m: Any, out: Any, x: Any, y: Any) -> Any:
     # At y = 0 the formula gives 0 by itself, except where x is so near 0 that x**-1 is inf and 0 * inf NaN.
-    return m.where(_is_zero(y) & (m.abs(x) < 1e-300), 0.0, y * m.pow(x, y - 1))
+    return m.where(_are_equal(y, 0) & (m.abs(x) < 1e-300), 0.0, y * m.pow(x, y - 1))
 
 
 def _power_by_exponent(m: Any, out: Any, x: Any, y: Any) -> Any:
     # 0**y stays 0 for every y > 0, though log(0) is -inf; 0 at y = 0 is the choice of PyTorch and JAX.
-    return m.where(_is_zero(x) & (y >= 0), 0.0, out * m.log(x))
+    return m.where(_are_equal(x, 0) & (y >= 0), 0.0, out * m.log(x))
 
 
 def _sigmoid(m: Any, x: Any) -> Any:
@@ -91,6 +91,18 @@ def _sigmoid(m: Any, x: Any) -> Any:
 def _larger_share(m: Any, x: Any, y: Any) -> Any:
     """The derivative of max(x, y) by x: 1, 0, one half at a tie, NaN where either is NaN."""
     return m.where(x > y, 1.0, m.where(x < y, 0.0, m.where(x >= y, 0.5, math.nan)))
+
+
+def _log_add_exp(m: Any, x: Any, y: Any) -> Any:
+    # exp only ever sees -|x - y|; the difference of two equal infinities would be NaN.
+    gap = m.where(_are_equal(x, y), 0.0, m.abs(x - y))
+    return m.maximum(x, y) + m.log1p(m.exp(-gap))
+
+
+def _softmax_share(m: Any, x: Any, y: Any) -> Any:
+    """exp(x) / (exp(x) + exp(y)), the derivative of logaddexp(x, y) by x: one half at two equal infinities."""
+    # Not at every tie: there σ(x - y) is one half by itself, and can be differentiated again.
+    return m.where(_are_equal(x, y) & (m.abs(x) >= math.inf), 0.5, m.sigmoid(x - y))
 
 
 def _normal_cdf(m: Any, x: Any) -> Any:
@@ -234,6 +246,14 @@ SOFTPLUS = Op(
     doc="log(1 + exp(x)), without overflow.",
     forward=lambda m, x: m.where(x > 0, x, 0.0) + m.log1p(m.exp(-m.abs(x))),
     partials=(lambda m, out, x: m.sigmoid(x),),
+)
+LOGADDEXP = Op(
+    name="logaddexp",
+    doc="log(exp(x) + exp(y)), without overflow; two equal infinities share the gradient by halves.",
+    parameters=("x", "y"),
+    forward=_log_add_exp,
+    partials=(lambda m, out, x, y: _softmax_share(m, x, y), lambda m, out, x, y: _softmax_share(m, y, x)),
+    domain=_ANY_TWO,
 )
 RELU = Op(
     name="relu",

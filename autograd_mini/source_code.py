@@ -520,3 +520,86 @@ def _reflected_body(op: Any, arithmetic: Callable[[Any], Any]) -> list[str]:
         *_guarded(statements(formulas), can_raise(formulas), f"record_two({row}, other, self)"),
         f"return record({row}, data, None, self, x, right_partial)",
     ]
+
+
+# Python, for the tape
+
+_X, _Y, _CONDITION = map(name, ("x", "y", "condition"))
+
+
+def _as_number(condition: Expression) -> Expression:
+    return PRIMITIVES["where"](condition, 1.0, 0.0)
+
+
+_CHOICES = {
+    "where": PRIMITIVES["where"](_CONDITION > 0.0, _X, _Y),
+    "<": _as_number(_X < _Y),
+    "<=": _as_number(_X <= _Y),
+    ">": _as_number(_X > _Y),
+    ">=": _as_number(_X >= _Y),
+    "and": _as_number((_X > 0.0) & (_Y > 0.0)),
+}
+"""What a tape has besides the rows of the table; a condition is a number there, 1 or 0."""
+
+
+def tape_kinds(rows: Mapping[str, Any]) -> list[str]:
+    """What an operation of a tape may be: where it stands in this list is its number there."""
+    return [*_CHOICES, *rows]
+
+
+def tape_forward(rows: Mapping[str, Any], arithmetic: Callable[[Any], Any]) -> str:
+    """A branch for each kind: it computes `data`, and moves `place` from its first operand to the next operation's."""
+    branches = {}
+    for kind, formula in _CHOICES.items():
+        branches[kind] = _forward_branch([*(["condition"] if kind == "where" else []), "x", "y"], formula)
+    for kind, op in rows.items():
+        branches[kind] = _forward_branch(_operand_names(op), rules(op, arithmetic)[0])
+    return _branches(branches, rows)
+
+
+def _forward_branch(operands: Sequence[str], formula: Expression) -> list[str]:
+    return [*_loads(operands), f"place += {len(operands)}", *statements({"data": formula})]
+
+
+def _loads(operands: Sequence[str]) -> list[str]:
+    return [f"{text} = values[{_operand(offset)}]" for offset, text in enumerate(operands)]
+
+
+def _operand(offset: int) -> str:
+    return f"operands[place + {offset}]" if offset else "operands[place]"
+
+
+def tape_backward(rows: Mapping[str, Any], arithmetic: Callable[[Any], Any]) -> str:
+    """A branch for each kind with derivatives: it moves `place` back to its first operand, and passes `gradient` on.
+
+    Bit 0 of `wanted` says that x is to get its share, and bit 1 that y is.
+    """
+    x, y = _share(1, 0, "gradient"), _share(2, 1, "gradient")
+    # What was not chosen gets nothing: 0 * gradient may be NaN.
+    branches = {"where": ["place -= 3", "if values[operands[place]] > 0.0:", *_indent(x), "else:", *_indent(y)]}
+    for kind, op in rows.items():
+        operands = _operand_names(op)
+        lines = [f"place -= {len(operands)}", *_loads(operands)]
+        for bit, formula in enumerate(rules(op, arithmetic)[1]):
+            *parts, (_, share) = assignments({"share": name("gradient") * formula}, PYTHON)
+            computed = [f"{part} = {text}" for part, text in parts]
+            lines += _share(bit, bit, share, computed) if op.arity == 2 else [*computed, _added(0, share)]
+        branches[kind] = lines
+    return _branches(branches, rows)
+
+
+def _share(operand: int, bit: int, share: str, parts: Sequence[str] = ()) -> list[str]:
+    return [f"if wanted & {1 << bit}:", *_indent([*parts, _added(operand, share)])]
+
+
+def _added(operand: int, share: str) -> str:
+    return f"adjoints[{_operand(operand)}] += {share}"
+
+
+def _branches(branches: Mapping[str, list[str]], rows: Mapping[str, Any]) -> str:
+    """A chain of `if` and `elif`, which a compiler makes one jump of, through a table of addresses."""
+    numbers = {kind: number for number, kind in enumerate(tape_kinds(rows))}
+    lines: list[str] = []
+    for kind, branch in branches.items():
+        lines += [f"{'elif' if lines else 'if'} kind == {numbers[kind]}:  # {kind}", *_indent(branch)]
+    return "\n".join(lines)

@@ -43,10 +43,15 @@ class Subject:
         """A user's answer, given as numbers or as a function of the arguments."""
         if callable(gradient):
             gradient = gradient(*reshape(iter(self.point), like=self.arguments))
-        claimed = [to_float(number, f"check_gradients, gradient{name}") for name, number in flatten(gradient)]
+        claimed = [(name, to_float(number, f"check_gradients, gradient{name}")) for name, number in flatten(gradient)]
         if len(claimed) != len(self.point):
             raise ValueError(f"check_gradients: expected {len(self.point)} gradients, got {len(claimed)}")
-        return claimed
+        by_name = dict(claimed)
+        for shape in (self.arguments, *self.arguments[:1]):  # the gradient by a single argument comes without the list
+            names = [name for name, _ in flatten(shape)]
+            if by_name.keys() == set(names):  # so that a dict may have its keys in another order
+                return [by_name[name] for name in names]
+        return [number for _, number in claimed]
 
     def along(self, place: int) -> Callable[[float], Any]:
         """The function along one coordinate."""

@@ -208,6 +208,11 @@ class Value(Node):
         result: Value = engine.softplus(self)
         return result
 
+    def logaddexp(self, y: "Value | Number") -> "Value":
+        """log(exp(x) + exp(y)), without overflow; two equal infinities share the gradient by halves."""
+        result: Value = engine.logaddexp(self, y)
+        return result
+
     def relu(self) -> "Value":
         """x for x >= 0, else 0 (Gill & Gill, section 2.2); the derivative at 0 is 0."""
         result: Value = engine.relu(self)

@@ -3,10 +3,11 @@
 scikit-learn's digits are 1797 images of 8 × 8 pixels, written by 13 people: the test set of UCI's "Optical Recognition
 of Handwritten Digits". 360 of them are held out, drawn at random with a fifth of each digit; so the network has seen
 other digits of the same hands, and unknown hands would be harder. The classes are learnt by the softmax cross-entropy
-of the ten outputs, with Adam on batches of 16 images, its steps getting smaller towards the end.
+of the ten outputs and a small penalty on the weights, with Adam on batches of 32 images, its steps getting smaller
+towards the end.
 
-The engine computes each number by itself: 2,368 products a sample, and as many sums. Training is therefore given two
-minutes, and ends before an epoch that would not fit into them. How far it came is printed.
+The network computes number by number, 2,368 products a sample, and as many sums. `fit` lets it do so once, on `Value`s,
+and trains in the array code that it makes of what it saw: all images, 30 times, in about a second.
 
 `python demos/digits.py short` trains on a part of the images. Ctrl-C ends the training, and what was learnt is shown.
 """
@@ -20,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_mini import build_info
-from nn import MLP, Adam, Classifier, CosineDecay, TrainingState, accuracy, cross_entropy, fit
+from nn import MLP, Adam, Classifier, CosineDecay, accuracy, cross_entropy, fit
 
 try:
     from matplotlib.figure import Figure
@@ -31,25 +31,9 @@ except ImportError as error:
     sys.exit(f"digits.py: {error}: pip install 'autograd-mini[sklearn,plot]'")
 
 HELD_OUT = 360
-BATCH_SIZE = 16
-SECONDS = 120.0
+BATCH_SIZE = 32
+EPOCHS = 30
 SHOWS_PROGRESS = sys.stdout.isatty() and find_spec("rich") is not None
-
-
-class TimeBox:
-    """A callback of `fit` that stops it before an epoch that would end after the time is up."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.spent = 0.0
-
-    def start(self, state: TrainingState) -> None:
-        self.began = time.perf_counter()
-
-    def __call__(self, state: TrainingState) -> str:
-        self.spent = time.perf_counter() - self.began
-        would_end = self.spent * (state.epoch + 1) / state.epoch
-        return f"another epoch would not end within {self.seconds:.0f} s" if would_end > self.seconds else ""
 
 
 def main(n_images: int | None, epochs: int, folder: Path) -> None:
@@ -60,21 +44,21 @@ def main(n_images: int | None, epochs: int, folder: Path) -> None:
     X_train, y_train = X_train[:n_images], y_train[:n_images]
 
     model = MLP(64, [32, 10], activation="relu", seed=0)
-    time_box = TimeBox(SECONDS)
+    began = time.perf_counter()
     history = fit(
         model,
         X_train,
         y_train,
         loss=cross_entropy,
-        optimizer=Adam(CosineDecay(0.01, epochs * ceil(len(X_train) / BATCH_SIZE))),
+        optimizer=Adam(CosineDecay(0.01, epochs * ceil(len(X_train) / BATCH_SIZE)), weight_decay=0.001),
         epochs=epochs,
         batch_size=BATCH_SIZE,
-        callbacks=[time_box],
         seed=0,
         progress=SHOWS_PROGRESS,
     )
-    print(f"Trained on {len(X_train)} of {len(X) - HELD_OUT} images by {build_info()}:")
-    print(f"{history.epochs} of {epochs} epochs in {time_box.spent:.0f} s; {history.stopped_because}")
+    seconds = time.perf_counter() - began
+    print(f"Trained on {len(X_train)} of {len(X) - HELD_OUT} images, {history.engine}:")
+    print(f"{history.epochs} of {epochs} epochs in {seconds:.1f} s; {history.stopped_because}")
     print(f"The loss of each epoch: {' '.join(f'{loss:.3f}' for loss in history)}")
 
     probabilities = Classifier(model).predict_proba(X_held_out)
@@ -147,6 +131,6 @@ def draw_digits(X: Any, y: Any, probabilities: Any, table: Any, path: Path) -> N
 
 if __name__ == "__main__":
     if "short" in sys.argv[1:]:
-        main(n_images=192, epochs=4, folder=Path("pictures"))
+        main(n_images=192, epochs=EPOCHS, folder=Path("pictures"))
     else:
-        main(n_images=None, epochs=12, folder=Path("pictures"))
+        main(n_images=None, epochs=EPOCHS, folder=Path("pictures"))

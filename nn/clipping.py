@@ -1,13 +1,21 @@
 """Gradient clipping: gradients cut to a length or an interval, so that one steep place cannot throw a run off."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autograd_mini import Value
 from nn.checks import describe
 from nn.settings import positive
+
+Array: TypeAlias = NDArray[np.floating[Any]]
+"""Numbers side by side: those of the parameters, or their gradients."""
+
+PART = 2**13
+"""How many squares are summed at once: too few for threads, which would make the sum depend on their number."""
 
 
 def clip_grad_norm(parameters: Iterable[Value], max_norm: float, norm_type: float = 2.0) -> float:
@@ -23,8 +31,10 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float, norm_type: floa
     max_norm = positive(max_norm, "clip_grad_norm: expected max_norm")
     norm_type = positive(norm_type, "clip_grad_norm: expected norm_type")
     found, gradients = parameters_and_gradients(parameters, "clip_grad_norm")
-    norm = _norm(gradients, norm_type)
-    _write(found, _scaled(gradients, norm, max_norm))
+    array = np.array(gradients, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        norm = _norm(array, norm_type)
+        _write(found, _scaled(array, norm, max_norm, out=array))
     return norm
 
 
@@ -35,7 +45,8 @@ def clip_grad_value(parameters: Iterable[Value], clip_value: float) -> None:
     """
     clip_value = positive(clip_value, "clip_grad_value: expected clip_value")
     found, gradients = parameters_and_gradients(parameters, "clip_grad_value")
-    _write(found, clipped_by_value(gradients, clip_value))
+    array = np.array(gradients, dtype=np.float64)
+    _write(found, clipped_by_value(array, clip_value, out=array))
 
 
 def parameters_and_gradients(parameters: object, where: str) -> tuple[list[Value], list[float]]:
@@ -49,25 +60,30 @@ def parameters_and_gradients(parameters: object, where: str) -> tuple[list[Value
         raise TypeError(f"{where}: expected parameters to be a list of Values, got {describe(parameters)}") from None
 
 
-def clipped_by_norm(gradients: list[float], max_norm: float) -> list[float]:
-    """What `clip_grad_norm` does, on plain numbers."""
-    return _scaled(gradients, _norm(gradients, 2.0), max_norm)
+def clipped_by_norm(gradients: Array, max_norm: float, out: Array) -> Array:
+    """What `clip_grad_norm` does, on an array: the gradients themselves, or `out` with the smaller ones in it."""
+    return _scaled(gradients, _norm(gradients, 2.0), max_norm, out)
 
 
-def clipped_by_value(gradients: list[float], limit: float) -> list[float]:
-    """What `clip_grad_value` does, on plain numbers."""
-    return [limit if gradient > limit else -limit if gradient < -limit else gradient for gradient in gradients]
+def clipped_by_value(gradients: Array, limit: float, out: Array) -> Array:
+    """What `clip_grad_value` does, on an array, in `out`."""
+    return np.clip(gradients, -limit, limit, out=out)
 
 
-def _scaled(gradients: list[float], norm: float, max_norm: float) -> list[float]:
+def _scaled(gradients: Array, norm: float, max_norm: float, out: Array) -> Array:
     factor = max_norm / (norm + 1e-6)
-    return gradients if factor >= 1 else [gradient * factor for gradient in gradients]
+    return gradients if factor >= 1 else np.multiply(gradients, factor, out=out)
 
 
-def _norm(gradients: Sequence[float], norm_type: float) -> float:
-    if not gradients:
+def _norm(gradients: Array, norm_type: float) -> float:
+    if norm_type == 2:
+        parts = [gradients[start : start + PART] for start in range(0, len(gradients), PART)]
+        total = sum(float(np.dot(part, part)) for part in parts)
+        if 1e-30 < total < math.inf:  # nothing that matters was lost below the smallest float, of 32 bits too
+            return math.sqrt(total)
+    if not len(gradients):
         return 0.0
-    sizes = np.abs(gradients)
+    sizes = np.abs(gradients, dtype=np.float64)
     largest = float(sizes.max())
     if not 0 < largest < math.inf:  # NaN too
         return largest
@@ -75,6 +91,6 @@ def _norm(gradients: Sequence[float], norm_type: float) -> float:
     return largest * float(np.linalg.norm(sizes / largest, norm_type))
 
 
-def _write(parameters: list[Value], gradients: list[float]) -> None:
-    for parameter, gradient in zip(parameters, gradients, strict=True):
+def _write(parameters: list[Value], gradients: Array) -> None:
+    for parameter, gradient in zip(parameters, gradients.tolist(), strict=True):
         parameter.grad = gradient

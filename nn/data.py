@@ -63,6 +63,8 @@ def _read_sample(where: str, sample: Any, name: str, place: str) -> Sample:
 
 
 def _read_number(where: str, number: Any, name: str, place: str) -> Value | float:
+    if number.__class__ is float and math.isfinite(number):
+        return number  # as most are
     checked = as_number(number, f"{where}: expected numbers in {place}")
     if not math.isfinite(checked):
         raise ValueError(f"{where}: expected finite numbers in {name}, got {float(checked)} in {place}")

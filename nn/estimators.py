@@ -39,7 +39,7 @@ from nn.minimize import minimize
 from nn.modules import MLP, Activation
 from nn.optimizers import SGD, Adam, GradientOptimizer, LearningRate, rate_or_schedule
 from nn.settings import Check, below_one, not_negative, positive, positive_finite, truth, whole_number
-from nn.training import Loss, fit
+from nn.training import Loss, check_engine, fit
 from nn.weights import to_numpy
 
 Array: TypeAlias = NDArray[Any]
@@ -90,6 +90,7 @@ class _MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-lear
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        engine: str = "auto",
     ) -> None:
         # As they came, and checked by fit: scikit-learn's own rule, so that clones and searches may set them.
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -112,6 +113,7 @@ class _MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-lear
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.engine = engine
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803  # as in scikit-learn
         """Train a new network; with warm_start=True, the one that is there goes on.
@@ -274,6 +276,7 @@ class _MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-lear
             batch_size=batch_size if batch_size < n_samples else None,
             callbacks=[convergence],
             seed=self._random,
+            engine=self.engine,
         )
         self._record(history.loss, None if score is None else convergence)
         return "" if convergence.is_reached else history.stopped_because
@@ -344,6 +347,7 @@ class MLPRegressor(RegressorMixin, _MultilayerPerceptron):  # type: ignore[misc]
     warm_start: fit goes on with the network that is there.
     momentum, nesterovs_momentum: of sgd, see `SGD`. beta_1, beta_2, epsilon: of adam, see `Adam`.
     verbose: prints the loss of each epoch.
+    engine: of adam and sgd, see `fit`.
 
     After fit there are network_ (the `MLP`), coefs_, intercepts_, n_iter_, loss_, loss_curve_, n_outputs_,
     n_features_in_, feature_names_in_ (of a frame); best_loss_, or with early_stopping best_validation_score_ and
@@ -544,5 +548,6 @@ _CHECKS: Mapping[str, Check] = {
     "epsilon": positive_finite,
     "n_iter_no_change": _patience,
     "max_fun": whole_number,
+    "engine": check_engine,
 }
 """By the names of the arguments; the activation is checked by the `MLP`, random_state by scikit-learn."""

@@ -13,7 +13,8 @@ class History(Sequence[float]):
 
     `curves` maps names to lists, all of one length: "loss"; "learning_rate", where the optimizer has one; with
     validation_data "validation_loss"; and for each metric its name, and "validation_" before it.
-    `stopped_because` says how the training ended.
+    `stopped_because` says how the training ended, `engine` whether its steps were "compiled" or "eager", and where
+    they were eager, `eager_because` says why. The three are not part of a checkpoint.
 
     Raises ValueError or TypeError that names the curve, if those given have no "loss" or differ in length.
     """
@@ -21,6 +22,8 @@ class History(Sequence[float]):
     def __init__(self, curves: Mapping[str, Sequence[float]] | None = None) -> None:
         self.curves: dict[str, list[float]] = {"loss": []} if curves is None else _check_curves(curves)
         self.stopped_because = ""
+        self.engine = ""
+        self.eager_because = ""
 
     @property
     def loss(self) -> list[float]:

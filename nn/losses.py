@@ -3,17 +3,22 @@
 Every loss takes the predictions first and the targets second, as PyTorch does; scikit-learn has them the other way
 round. Predictions are a `Value`, a list of them (a sample each) or a list of lists (an output each), and the loss is
 then a `Value` to call backward() on, or to train by with `fit(…, loss=…)`. Plain numbers and arrays give a float.
+
+While `fit` traces a loss, its targets are `Value`s that stand for any sample's (see `stand_ins`): the formula then
+takes from them, as numbers, what it else finds out by looking at them.
 """
 
+import math
 from collections.abc import Iterable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any, TypeAlias, overload
 
 from numpy.typing import ArrayLike
 
-from autograd_mini import Value, log, log1p, logsumexp, relu, softplus
+from autograd_mini import Value, log, log1p, logsumexp, maximum, minimum, relu, softplus
 from nn.checks import describe, flatten, place_in
+from nn.stand_ins import derived, is_stand_in
 
 Number: TypeAlias = Value | float
 Shape: TypeAlias = tuple[int, ...]
@@ -68,7 +73,14 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Number:
     where = "binary_cross_entropy_with_logits"
     predicted, wanted, shape = _pair(where, "logits", logits, targets)
     labels = _labels(where, wanted, shape, (0, 1))
-    return _mean((softplus(-z if y else z) for z, y in zip(predicted, labels, strict=True)), len(labels))
+    return _mean((softplus(_away_from(y, z)) for z, y in zip(predicted, labels, strict=True)), len(labels))
+
+
+def _away_from(label: Number, logit: Number) -> Number:
+    """(1 − 2y) z: −z where y = 1, z where y = 0."""
+    if isinstance(label, Value):
+        return derived(lambda y: 1.0 - 2.0 * y, label) * logit
+    return -logit if label else logit
 
 
 @overload
@@ -91,8 +103,23 @@ def binary_cross_entropy(probabilities: Any, targets: Any) -> Number:
     where = "binary_cross_entropy"
     predicted, wanted, shape = _pair(where, "probabilities", probabilities, targets)
     labels = _labels(where, wanted, shape, (0, 1))
-    _check_probabilities(where, predicted, shape, "; for logits there is binary_cross_entropy_with_logits")
-    return _mean((_cost(p) if y else _cost_of_rest(p) for p, y in zip(predicted, labels, strict=True)), len(labels))
+    if not is_stand_in(labels[0]):
+        _check_probabilities(where, predicted, shape, "; for logits there is binary_cross_entropy_with_logits")
+    return _mean(map(_cost_of_label, predicted, labels), len(labels))
+
+
+def _cost_of_label(probability: Number, label: Number) -> Number:
+    if isinstance(label, Value):
+        # For the other label each of the two costs is that of a certainty, which is 0 and has no gradient.
+        p = maximum(probability, derived(lambda y: -math.inf if y else 1.0, label))
+        rest = minimum(probability, derived(lambda y: 0.0 if y else math.inf, label))
+        return _cost(p) + _cost_of_rest(rest) + _nan_outside(probability)
+    return _cost(probability) if label else _cost_of_rest(probability)
+
+
+def _nan_outside(probability: Number) -> Number:
+    """0 for a number from 0 to 1, else NaN, at which `fit` runs the loss on the numbers themselves, with its checks."""
+    return 0.0 * (probability * (1.0 - probability)) ** 1.5
 
 
 @overload
@@ -113,8 +140,14 @@ def hinge_loss(predictions: Any, targets: Any) -> Number:
     """
     predicted, wanted, shape = _pair("hinge_loss", "predictions", predictions, targets)
     labels = _labels("hinge_loss", wanted, shape, (-1, 1), "; labels 0 and 1 become those by 2 * y - 1")
-    margins = (1.0 - z if y > 0 else 1.0 + z for z, y in zip(predicted, labels, strict=True))
-    return _mean(map(relu, margins), len(labels))
+    return _mean((relu(_margin(z, y)) for z, y in zip(predicted, labels, strict=True)), len(labels))
+
+
+def _margin(prediction: Number, label: Number) -> Number:
+    """1 − y ŷ."""
+    if isinstance(label, Value):
+        return 1.0 - label * prediction
+    return 1.0 - prediction if label > 0 else 1.0 + prediction
 
 
 # Several classes
@@ -146,21 +179,37 @@ def cross_entropy(logits: Any, targets: Any) -> Number:
     rows = [predicted[start : start + n_classes] for start in range(0, len(predicted), n_classes)]
     if targets_shape == shape[:-1]:
         classes = _labels("cross_entropy", wanted, targets_shape, range(n_classes))
-        return _mean((_surprise(row, int(c)) for row, c in zip(rows, classes, strict=True)), n_samples)
+        return _mean(map(_surprise, rows, classes), n_samples)
     if targets_shape != shape or len(shape) == 1:
         raise ValueError(f"cross_entropy: expected targets of shape {_shapes_for(shape)}, got {targets_shape}")
     weights = _distributions(wanted, n_samples)
     return _mean((_expected_surprise(row, weight) for row, weight in zip(rows, weights, strict=True)), n_samples)
 
 
-def _surprise(row: list[Number], c: int) -> Number:
+def _surprise(row: list[Number], c: Number) -> Number:
     """−log of the softmax at c. Only differences to z_c enter, so that no large number hides a small one."""
-    return softplus(logsumexp([z - row[c] for k, z in enumerate(row) if k != c]))
+    if isinstance(c, Value):
+        ours = reduce(add, (derived(partial(_one_hot, k), c) * z for k, z in enumerate(row)))
+        others = [minimum(z - ours, derived(partial(_cap, k), c)) for k, z in enumerate(row)]
+    else:
+        ours = row[int(c)]
+        others = [z - ours for k, z in enumerate(row) if k != c]
+    return softplus(logsumexp(others))
 
 
-def _expected_surprise(row: list[Number], weights: list[float]) -> Number:
+def _one_hot(k: int, c: float) -> float:
+    return float(k == c)
+
+
+def _cap(k: int, c: float) -> float:
+    """What leaves the difference at c itself out of a log-sum-exp, and the others as they are."""
+    return -math.inf if k == c else math.inf
+
+
+def _expected_surprise(row: list[Number], weights: list[Number]) -> Number:
     # What has no weight costs nothing, though it be infinite.
-    return reduce(add, (weight * _surprise(row, c) for c, weight in enumerate(weights) if weight))
+    are_traced = isinstance(weights[0], Value)
+    return reduce(add, (weight * _surprise(row, c) for c, weight in enumerate(weights) if are_traced or weight))
 
 
 @overload
@@ -186,12 +235,19 @@ def negative_log_likelihood(probabilities: Any, targets: Any) -> Number:
     predicted, wanted, shape = _pair(where, "probabilities", probabilities, targets)
     weights = _plain(where, wanted)
     for index, y in enumerate(weights):
-        if not 0 <= y <= 1:
+        if not isinstance(y, Value) and not 0 <= y <= 1:
             raise ValueError(f"{where}: expected targets from 0 to 1, got {y} in {place_in('targets', shape, index)}")
-    _check_probabilities(where, predicted, shape, "; for logits there is cross_entropy")
+    if not is_stand_in(weights[0]):
+        _check_probabilities(where, predicted, shape, "; for logits there is cross_entropy")
+    return _mean(map(_weighted_cost, weights, predicted), shape[0] if shape else 1)
+
+
+def _weighted_cost(weight: Number, probability: Number) -> Number:
+    if isinstance(weight, Value):
+        p = maximum(probability, derived(lambda y: -math.inf if y else 1.0, weight))
+        return weight * _cost(p) + _nan_outside(probability)
     # 0 · p is 0 at p = 0 too, and keeps the model in the graph where no target is above 0.
-    costs = (y * _cost(p) if y else 0.0 * p for p, y in zip(predicted, weights, strict=True))
-    return _mean(costs, shape[0] if shape else 1)
+    return weight * _cost(probability) if weight else 0.0 * probability
 
 
 # Labels
@@ -279,21 +335,20 @@ def _pair(where: str, name: str, predictions: Any, targets: Any) -> tuple[list[N
 _SINGULAR = {"predictions": "prediction", "logits": "logit", "probabilities": "probability"}
 
 
-def _plain(where: str, targets: list[Number]) -> list[float]:
-    numbers = []
+def _plain(where: str, targets: list[Number]) -> list[Number]:
+    """The targets, if they are plain numbers or stand for such."""
     for target in targets:
-        if isinstance(target, Value):
+        if isinstance(target, Value) and not is_stand_in(target):
             raise TypeError(f"{where}: expected plain numbers in targets, got {describe(target)}")
-        numbers.append(target)
-    return numbers
+    return targets
 
 
 def _labels(
     where: str, targets: list[Number], shape: Shape, allowed: range | tuple[int, int], advice: str = ""
-) -> list[float]:
+) -> list[Number]:
     labels = _plain(where, targets)
     for index, label in enumerate(labels):
-        if label not in allowed:
+        if not isinstance(label, Value) and label not in allowed:
             choice = f"{allowed[0]} or {allowed[1]}" if len(allowed) == 2 else f"classes from 0 to {allowed[-1]}"
             place = place_in("targets", shape, index)
             raise ValueError(f"{where}: expected targets to be {choice}, got {label} in {place}{advice}")
@@ -323,11 +378,11 @@ def _shapes_for(shape: Shape) -> str:
     return f"{shape[:-1]} or {shape}" if len(shape) == 2 else f"{shape[:-1]}"
 
 
-def _distributions(targets: list[Number], n_samples: int) -> list[list[float]]:
-    numbers = _plain("cross_entropy", targets)
+def _distributions(targets: list[Number], n_samples: int) -> list[list[Number]]:
+    numbers: list[Any] = _plain("cross_entropy", targets)
     n_classes = len(numbers) // n_samples
     rows = [numbers[start : start + n_classes] for start in range(0, len(numbers), n_classes)]
-    for place, row in enumerate(rows):
+    for place, row in enumerate([] if is_stand_in(numbers[0]) else rows):
         if not all(y >= 0 for y in row) or not abs(sum(row) - 1) <= 1e-6:  # single precision will do
             raise ValueError(
                 f"cross_entropy: expected rows of targets to hold 0 or more and sum to 1, got {row} in targets[{place}]"

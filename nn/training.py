@@ -1,29 +1,35 @@
 """`fit`: train a model on data by gradient descent."""
 
+import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from autograd_mini import Anomaly, Value, detect_anomaly, find_anomaly
-from nn.callbacks import Callback, Checkpoint, TrainingState
+from autograd_mini import Anomaly, NotTraceableError, Value, detect_anomaly, find_anomaly
+from nn.batch_loss import Loss as Loss  # part of what this module offers
+from nn.callbacks import Callback, Checkpoint, EarlyStopping, TrainingState
 from nn.checkpoint import SavedTraining, has_state, load_checkpoint
-from nn.checks import as_number, describe, plural, positive_int
+from nn.checks import describe, plural, positive_int
+from nn.compiled_steps import CompiledSteps
 from nn.data import Sample, read_data, row_shape
 from nn.history import History
 from nn.initial_values import Seed, random_numbers
 from nn.losses import mse_loss
 from nn.optimizers import SGD, Optimizer
 from nn.progress import progress_bar, report_nothing
-
-Loss: TypeAlias = Callable[[list[Any], list[Any]], Any]
-"""A function of predictions and targets, a sample each."""
+from nn.steps import Batch, EagerSteps, Measured, Steps, Task
 
 Report: TypeAlias = Callable[[float], None]
+
+_log = logging.getLogger(__name__)
+
+_ONLY_LOOK = (Checkpoint, EarlyStopping)
+"""Callbacks that leave model and loss as they are."""
 
 
 class Trainable(Protocol):
@@ -71,6 +77,7 @@ def fit(
     seed: Seed = None,
     resume: str | os.PathLike[str] | SavedTraining | None = None,
     progress: bool = False,
+    engine: str = "auto",
 ) -> History:
     """Train by gradient descent, and return the `History`: a sequence of the losses, one an epoch, with other curves.
 
@@ -91,16 +98,21 @@ def fit(
     resume: a checkpoint, or the path of one, to go on from, as if there had been no break; it brings the parameters,
         the state of the optimizer and of the callbacks, the history, and in place of seed the random numbers.
     progress: shows a progress bar; needs `pip install 'autograd-mini[progress]'`.
+    engine: "eager" runs model and loss on every sample. "compiled" traces them on `Value`s for one sample, and trains
+        in arrays: their Python may not depend on the numbers, and the loss has to be a sum over samples, such as a
+        mean, and penalties on the parameters. "auto" is compiled where that can be done, else eager, with the reason
+        in `History.eager_because` and in the log "nn.training" as INFO. Both give the same numbers but for rounding.
 
     Ctrl-C stops at the last whole epoch: parameters, optimizer and random numbers are as that epoch left them, the
     history ends with it. Exceptions of your own functions pass through.
 
-    Raises ValueError or TypeError that names the argument, before anything is changed. Raises `DivergenceError`, a
-    FloatingPointError, where the loss or a parameter becomes NaN or infinite, and says in which epoch, batch and
-    operation; it runs the model on that batch once more to find the source line.
+    Raises ValueError or TypeError that names the argument, before anything is changed, and NotTraceableError, a
+    TypeError, where engine="compiled" cannot be done. Raises `DivergenceError`, a FloatingPointError, where the loss or
+    a parameter becomes NaN or infinite, and says in which epoch, batch and operation; it runs the model on that batch
+    once more to find the source line.
     """
     samples, targets = read_data("fit", X, y)
-    run = _Run(
+    task = Task(
         model=model,
         parameters=_find_parameters(model),
         samples=samples,
@@ -108,14 +120,19 @@ def fit(
         validation=_read_validation_data(validation_data, samples, targets),
         measures=_check_measures(loss, metrics),
         optimizer=_check_optimizer(optimizer),
-        epochs=positive_int(epochs, "fit: expected epochs to be a positive int"),
         batch_size=len(samples) if batch_size is None else _check_batch_size(batch_size),
+    )
+    run = _Run(
+        task=task,
+        engine=check_engine(engine, "fit: expected engine"),
+        epochs=positive_int(epochs, "fit: expected epochs to be a positive int"),
         is_shuffled=batch_size is not None,
         random=random_numbers("fit", seed),
         callbacks=_check_callbacks(callbacks),
     )
     saved, epochs_before = _check_resume(resume)
-    with progress_bar(epochs_before, run.epochs, run.batches) if progress else nullcontext(report_nothing) as report:
+    n_batches = len(list(task.batches()))
+    with progress_bar(epochs_before, run.epochs, n_batches) if progress else nullcontext(report_nothing) as report:
         run.start(saved)
         return run.train(report)
 
@@ -133,16 +150,9 @@ class _Snapshot(NamedTuple):
 class _Run:
     """One call of `fit`, after its arguments were checked."""
 
-    model: Trainable
-    parameters: list[Value]
-    samples: list[Sample]
-    targets: list[Sample]
-    validation: tuple[list[Sample], list[Sample]] | None
-    measures: dict[str, Loss]
-    """The loss, and the metrics, by the names of their curves."""
-    optimizer: Any
+    task: Task
+    engine: str
     epochs: int
-    batch_size: int
     is_shuffled: bool
     random: np.random.Generator
     callbacks: list[Callback]
@@ -150,17 +160,9 @@ class _Run:
     history: History = field(default_factory=History)
     updates: int = 0
     """How many were made in this call."""
-    numbers: list[float] = field(init=False)
-    """Those of the parameters before the update that is being made."""
-    last_finite: list[float] = field(init=False)
-    """Those with which a finite loss was computed last, but for the batch that is being computed."""
+    steps: Steps = field(init=False)
     whole: _Snapshot = field(init=False)
     """The end of the last whole epoch."""
-
-    @property
-    def batches(self) -> int:
-        """How many an epoch has."""
-        return math.ceil(len(self.samples) / self.batch_size)
 
     def start(self, saved: SavedTraining | None) -> None:
         """Go on from a checkpoint, where there is one, and begin the callbacks."""
@@ -168,93 +170,101 @@ class _Run:
             if saved.history.epochs and set(saved.history.curves) != set(self._curves()):
                 curves = ", ".join(saved.history.curves)
                 raise ValueError(f"fit: expected the curves of resume, {curves}, got {', '.join(self._curves())}")
-            self.history = History(saved.history.curves)
+            self.history.curves = saved.history.to_dict()
         self._tell_callbacks("start", self.callbacks)
-        if callable(know := getattr(self.optimizer, "know", None)):
-            know(self.parameters)  # so that every state of it is one of these, also if it moved another model before
+        optimizer = self.task.optimizer
+        if callable(know := getattr(optimizer, "know", None)):
+            know(self.task.parameters)  # so that every state of it is one of these, also if it moved another model
         if saved is not None:
             random = self.random if self.is_shuffled or saved.random is not None else None
-            saved.restore(self.model, self.optimizer, random=random, callbacks=self.callbacks)
+            saved.restore(self.task.model, optimizer, random=random, callbacks=self.callbacks)
 
     def train(self, report: Report) -> History:
         """The algorithm. Ctrl-C leads back to the last snapshot: one assignment, so all of it or the one before."""
-        self.numbers = self.last_finite = _numbers(self.parameters)
+        self.steps = EagerSteps(self.task)
         self.whole = self._snapshot()
         try:
-            reason = ""
-            while self.history.epochs < self.epochs and not reason:
-                self._train_epoch(report)
-                self.whole = self._snapshot()
-                if self.callbacks:
-                    reason = self._call_callbacks()
-                    self.numbers = _numbers(self.parameters)  # callbacks may change them, and the optimizer
-                    self.whole = self._snapshot()
-            self.history.stopped_because = reason or f"all {plural(self.epochs, 'epoch')} run"
+            self._choose_steps()
+            self._train_epochs(report)
         except KeyboardInterrupt:
             self._go_back(self.whole.numbers)
             self.history.cut(self.whole.epochs)
             self.history.stopped_because = "Ctrl-C"
+        except Exception:
+            self.steps.settle()
+            raise
         self._tell_callbacks("finish", reversed(self.callbacks))
         return self.history
+
+    def _choose_steps(self) -> None:
+        """Compiled ones, where they are asked for or can be had."""
+        self.steps = EagerSteps(self.task)
+        because = "it was asked for"
+        if self.engine != "eager":
+            try:
+                self.steps, because = CompiledSteps(self.steps), ""
+            except Exception as error:  # of model and loss too: eager steps meet it where it is in place
+                if self.engine == "compiled":
+                    raise self._not_compiled(error) from None
+                because = str(error) if isinstance(error, NotTraceableError) else repr(error)
+                _log.info("%s; the engine is eager", because)
+        self.history.engine = "eager" if because else "compiled"
+        self.history.eager_because = because
+
+    def _not_compiled(self, error: Exception) -> Exception:
+        if not isinstance(error, NotTraceableError):
+            self.task.measure(self.task.samples, self.task.targets)  # raises, where the data are wrong, and says where
+        return error
+
+    def _train_epochs(self, report: Report) -> None:
+        is_doubtful = any(not isinstance(callback, _ONLY_LOOK) for callback in self.callbacks)
+        reason, first = "", self.history.epochs + 1
+        while self.history.epochs < self.epochs and not reason:
+            if self.history.epochs == first or (is_doubtful and self.history.epochs > first):
+                self._look_again()
+            self._train_epoch(report)
+            self.whole = self._snapshot()
+            if self.callbacks:
+                self.steps.settle()
+                reason = self._call_callbacks()
+                self.steps.read()  # callbacks may change parameters, and the optimizer
+                self.whole = self._snapshot()
+        self.steps.settle()
+        self.history.stopped_because = reason or f"all {plural(self.epochs, 'epoch')} run"
+
+    def _look_again(self) -> None:
+        """Choose anew where model or loss are not what they were: callbacks may change them, and calls may."""
+        if not self.steps.still_hold():
+            self._choose_steps()
 
     def _train_epoch(self, report: Report) -> None:
         measured = dict.fromkeys(self._curves(), 0.0)
         if "learning_rate" in measured:
-            measured["learning_rate"] = _learning_rate(self.optimizer)
-        for batch, (samples, targets) in enumerate(self._batches(), start=1):
-            share = len(samples) / len(self.samples)
-            numbers = self._update(batch, samples, targets)
+            measured["learning_rate"] = _learning_rate(self.task.optimizer)
+        n_samples = len(self.task.samples)
+        self.steps.begin_epoch(self.random.permutation(n_samples) if self.is_shuffled else None)
+        for place, batch in enumerate(self.task.batches(), start=1):
+            numbers = self._update(place, batch)
             for name, number in numbers.items():
-                measured[name] += share * number
+                measured[name] += (batch.end - batch.first) / n_samples * number
             report(numbers["loss"])
-        if self.validation is not None:
-            for name, number in self._measure(*self.validation)[1].items():
-                measured[f"validation_{name}"] = number
+        for name, number in self.steps.validate().items():
+            measured[f"validation_{name}"] = number
         self.history.record(measured)
 
-    def _batches(self) -> Iterator[tuple[list[Sample], list[Sample]]]:
-        if not self.is_shuffled:
-            yield self.samples, self.targets
-            return
-        order = self.random.permutation(len(self.samples)).tolist()
-        for first in range(0, len(order), self.batch_size):
-            places = order[first : first + self.batch_size]
-            yield [self.samples[place] for place in places], [self.targets[place] for place in places]
-
-    def _update(self, batch: int, samples: list[Sample], targets: list[Sample]) -> dict[str, float]:
-        """DL5 to DL8. The graph is freed on return, so that two are never held at once."""
-        loss, measured = self._measure(samples, targets)
-        for parameter in self.parameters:
-            parameter.grad = 0.0
-        if not math.isfinite(loss.data):
-            raise self._diverged(batch, samples, targets, loss.data, self.last_finite)
-        loss.backward()
-        self.last_finite = self.numbers
-        self.optimizer.step(self.parameters)
-        numbers = _numbers(self.parameters)
-        if not all(map(math.isfinite, numbers)):
-            raise self._diverged(batch, samples, targets, loss.data, self.numbers)
-        self.numbers = numbers
+    def _update(self, place: int, batch: Batch) -> Measured:
+        """DL5 to DL8."""
+        measured = self.steps.differentiate(batch)
+        if not math.isfinite(measured["loss"]) or not self.steps.move():
+            raise self._diverged(place, batch, measured["loss"])
         self.updates += 1
         return measured
 
-    def _measure(self, samples: list[Sample], targets: list[Sample]) -> tuple[Value, dict[str, float]]:
-        predictions = [self.model(sample) for sample in samples]
-        loss = self.measures["loss"](predictions, targets)
-        if not isinstance(loss, Value):
-            raise TypeError(f"fit: expected loss to return a Value, got {describe(loss)}")
-        measured = {"loss": loss.data}
-        for name, measure in self.measures.items():
-            if name != "loss":
-                expected = f"fit: expected metric {name!r} to return a number"
-                measured[name] = float(as_number(measure(predictions, targets), expected))
-        return loss, measured
-
     def _curves(self) -> list[str]:
-        names = list(self.measures)
-        if self.validation is not None:
-            names += [f"validation_{name}" for name in self.measures]
-        return names if math.isnan(_learning_rate(self.optimizer)) else [*names, "learning_rate"]
+        names = list(self.task.measures)
+        if self.task.validation is not None:
+            names += [f"validation_{name}" for name in self.task.measures]
+        return names if math.isnan(_learning_rate(self.task.optimizer)) else [*names, "learning_rate"]
 
     # Callbacks
 
@@ -262,9 +272,9 @@ class _Run:
         return TrainingState(
             epoch=self.history.epochs,
             epochs=self.epochs,
-            model=self.model,
-            optimizer=self.optimizer,
-            parameters=self.parameters,
+            model=self.task.model,
+            optimizer=self.task.optimizer,
+            parameters=self.task.parameters,
             history=self.history,
             random=self.random,
             callbacks=self.callbacks,
@@ -287,27 +297,34 @@ class _Run:
     # Going back
 
     def _snapshot(self) -> _Snapshot:
-        optimizer = self.optimizer.state_dict() if has_state(self.optimizer) else None
-        return _Snapshot(self.numbers, self.history.epochs, optimizer, self.random.bit_generator.state)
+        optimizer = self.task.optimizer.state_dict() if has_state(self.task.optimizer) else None
+        return _Snapshot(self.steps.numbers(), self.history.epochs, optimizer, self.random.bit_generator.state)
 
-    def _go_back(self, numbers: list[float]) -> None:
+    def _go_back(self, numbers: Iterable[float]) -> None:
         """To these parameters; optimizer and random numbers as they were at the end of the last whole epoch."""
-        _put_back(self.parameters, numbers)
+        self._put_back(numbers)
         if self.whole.optimizer is not None:
-            self.optimizer.load_state_dict(self.whole.optimizer)
+            self.task.optimizer.load_state_dict(self.whole.optimizer)
         self.random.bit_generator.state = self.whole.random
 
-    def _diverged(
-        self, batch: int, samples: list[Sample], targets: list[Sample], loss: float, last_finite: list[float]
-    ) -> DivergenceError:
-        _put_back(self.parameters, self.numbers)
+    def _put_back(self, numbers: Iterable[float]) -> None:
+        for parameter, number in zip(self.task.parameters, numbers, strict=True):
+            parameter.data = float(number)
+            parameter.grad = 0.0
+        self.steps.read()
+
+    def _diverged(self, place: int, batch: Batch, loss: float) -> DivergenceError:
+        last_finite = list(self.steps.last_finite)
+        self.steps.settle()
+        if math.isfinite(loss):  # it is the update that went wrong
+            self._put_back(last_finite)
         anomaly = None
         with suppress(Exception), detect_anomaly():
-            anomaly = find_anomaly(self._measure(samples, targets)[0])
+            anomaly = find_anomaly(self.task.measure(*self.steps.batch(batch))[0])
         self._go_back(last_finite)
-        epoch = self.history.epochs + 1
-        place = f"epoch {epoch}" if self.batches == 1 else f"epoch {epoch}, batch {batch} of {self.batches}"
-        return DivergenceError(self._advice(place, loss, anomaly), epoch, batch, anomaly, self.history)
+        epoch, n_batches = self.history.epochs + 1, len(list(self.task.batches()))
+        where = f"epoch {epoch}" if n_batches == 1 else f"epoch {epoch}, batch {place} of {n_batches}"
+        return DivergenceError(self._advice(where, loss, anomaly), epoch, place, anomaly, self.history)
 
     def _advice(self, place: str, loss: float, anomaly: Anomaly | None) -> str:
         cause = "" if anomaly is None else f"; {anomaly}"
@@ -316,16 +333,6 @@ class _Run:
         what = "a parameter became NaN or infinite" if math.isfinite(loss) else f"the loss became {loss}"
         advice = "" if anomaly is not None and anomaly.phase == "backward" else ": try a smaller learning rate"
         return f"fit: {what} in {place}, the parameters are back at the last finite loss{advice}{cause}"
-
-
-def _numbers(parameters: list[Value]) -> list[float]:
-    return [parameter.data for parameter in parameters]
-
-
-def _put_back(parameters: list[Value], numbers: list[float]) -> None:
-    for parameter, number in zip(parameters, numbers, strict=True):
-        parameter.data = number
-        parameter.grad = 0.0
 
 
 def _learning_rate(optimizer: Any) -> float:
@@ -383,6 +390,13 @@ def _check_optimizer(optimizer: Optimizer | None) -> Optimizer:
     if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
         raise TypeError(f"fit: expected optimizer to have a method step, as SGD(0.01) does, got {describe(optimizer)}")
     return optimizer
+
+
+def check_engine(engine: object, expected: str) -> str:
+    """The name of an engine; ValueError, `expected` and what came, for anything else."""
+    if not isinstance(engine, str) or engine not in ("auto", "compiled", "eager"):
+        raise ValueError(f"{expected} to be 'auto', 'compiled' or 'eager', got {describe(engine)}")
+    return engine
 
 
 def _check_batch_size(batch_size: object) -> int:

@@ -63,6 +63,11 @@ FORMULAS = {
     "tan": ("tan(x)", "1 + out·out"),
     "tanh": ("tanh(x)", "4·σ(2·x)·σ(−2·x)"),
     "sigmoid": ("σ(x)", "out·σ(−x)"),
+    "logaddexp": (
+        "logaddexp(x, y)",
+        "0.5 if x = y and |x| ≥ ∞, else σ(x − y)",
+        "0.5 if y = x and |y| ≥ ∞, else σ(y − x)",
+    ),
     "relu": ("relu(x)", "1 if x > 0, else 0·out"),
     "maximum": (
         "max(x, y)",

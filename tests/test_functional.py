@@ -1,13 +1,14 @@
 """Derivatives of ordinary functions, against formulas worked out by hand and against one another."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograd_mini import Value, exp, grad, hessian, jacobian, log, sin, tanh, value_and_grad
+from autograd_mini import Value, check_gradients, exp, grad, hessian, jacobian, log, sin, tanh, value_and_grad
 
 numbers = st.floats(-2.0, 2.0)
 
@@ -39,6 +40,67 @@ def test_arrays_stay_arrays_and_numpy_works_on_them() -> None:
     assert cubes.dtype == float
     assert close(cubes, [[3.0, 0.0], [0.0, 12.0]])
     assert close(hessian(lambda v: (v**3).sum())(np.array([1.0, 2.0])), [[6.0, 0.0], [0.0, 12.0]])
+
+
+def linear(parameters: dict[str, Any]) -> Any:
+    """A layer of one neuron, its parameters by their names."""
+    return parameters["W"][0] * 3.0 + parameters["W"][1] * 5.0 + parameters["b"] ** 2
+
+
+def test_grad_keeps_dicts_with_their_keys_in_their_order() -> None:
+    value, gradient = value_and_grad(linear)({"b": 4.0, "W": [1.0, 2.0]})
+    assert (value, gradient) == (29.0, {"b": 8.0, "W": [3.0, 5.0]})
+    assert list(gradient) == ["b", "W"]
+    assert type(gradient["b"]) is float
+
+
+def test_dicts_lists_and_arrays_within_one_another() -> None:
+    layers = [{"W": np.array([[2.0, 3.0]]), 0: (5.0,)}, {}]
+    gradient = grad(lambda layers: (layers[0]["W"] ** 2).sum() * layers[0][0][0])(layers)
+    assert gradient[0]["W"].tolist() == [[20.0, 30.0]]
+    assert gradient[0][0] == (13.0,)
+    assert gradient[1] == {}
+
+
+def test_jacobian_and_hessian_of_dicts() -> None:
+    derivatives = jacobian(lambda p: {"sum": p["a"] + p["b"], "products": [p["a"] * p["b"]]})({"a": 2.0, "b": 3.0})
+    assert derivatives == {"sum": {"a": 1.0, "b": 1.0}, "products": [{"a": 3.0, "b": 2.0}]}
+    assert hessian(lambda p: p["a"] ** 2 * p["b"])({"a": 2.0, "b": 3.0}) == {
+        "a": {"a": 6.0, "b": 4.0},
+        "b": {"a": 4.0, "b": 0.0},
+    }
+
+
+def test_a_function_that_changes_its_dict_changes_only_its_own() -> None:
+    mine = {"a": 2.0, "b": 3.0}
+    assert grad(lambda p: p.pop("a") * p["b"])(mine) == {"a": 3.0, "b": 2.0}
+    assert mine == {"a": 2.0, "b": 3.0}
+
+
+def test_check_gradients_names_what_is_in_a_dict() -> None:
+    point = {"W": [1.0, 2.0], "b": 4.0}
+    for inputs in ([point], point):
+        report = check_gradients(linear, inputs)
+        assert report
+        assert [coordinate.name for coordinate in report.coordinates] == [
+            "parameters['W'][0]",
+            "parameters['W'][1]",
+            "parameters['b']",
+        ]
+
+
+def test_check_gradients_takes_a_gradient_whose_keys_come_in_another_order() -> None:
+    def ours(parameters: dict[str, Any]) -> dict[str, Any]:
+        return {"b": 2 * parameters["b"], "W": [3.0, 5.0]}
+
+    def scaled(factor: Any, parameters: dict[str, Any]) -> Any:
+        return factor * linear(parameters)
+
+    point = {"W": [1.0, 2.0], "b": 4.0}
+    assert check_gradients(linear, [point], gradient=ours)
+    assert check_gradients(linear, [point], gradient={"b": 8.0, "W": [3.0, 5.0]})
+    assert check_gradients(scaled, [2.0, point], gradient=[29.0, {"b": 16.0, "W": [6.0, 10.0]}])
+    assert not check_gradients(linear, [point], gradient={"b": 3.0, "W": [5.0, 8.0]})
 
 
 def test_a_function_that_changes_its_list_changes_only_its_own() -> None:
@@ -187,7 +249,22 @@ def test_plain_numbers_come_back_after_an_error_in_the_function() -> None:
             "grad: expected argnums below 1, the number of arguments, got 2",
         ),
         (lambda: grad(lambda x: x, [0])(1.0), TypeError, "expected argnums to be an int or a tuple of ints, got [0]"),  # type: ignore[arg-type]
-        (lambda: jacobian(lambda x: {"a": x})(1.0), TypeError, "jacobian, result of the function: expected a number"),
+        (
+            lambda: jacobian(lambda x: {x})(1.0),
+            TypeError,
+            "jacobian, result of the function: expected a number, got set",
+        ),
+        (
+            lambda: grad(lambda x: {"a": x})(1.0),
+            TypeError,
+            "grad: expected the function to return one number, got dict",
+        ),
+        (lambda: grad(lambda v: v)(np.ones(2)), TypeError, "expected the function to return one number, got ndarray"),
+        (
+            lambda: grad(lambda p: p["a"])({"a": 1.0, "b": "2"}),
+            TypeError,
+            "grad, argument 0: expected a number, got str",
+        ),
     ],
 )
 def test_mistakes_are_named(call: object, error: type[Exception], message: str) -> None:

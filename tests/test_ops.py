@@ -41,6 +41,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "abs": lambda x: x if x > 0 else -x,
     "sigmoid": lambda x: 1 / (1 + PRECISE.exp(-x)),
     "softplus": lambda x: PRECISE.log(1 + PRECISE.exp(x)),
+    "logaddexp": lambda x, y: PRECISE.log(PRECISE.exp(x) + PRECISE.exp(y)),
     "relu": lambda x: max(x, PRECISE.zero),
     "leaky_relu": lambda x, slope: x if x > 0 else slope * x,
     "maximum": lambda x, y: x if x > y else y,
@@ -306,6 +307,22 @@ def test_case_10_and_11_whole_tails_against_50_digits(name: str, x: float) -> No
 
 
 @settings(max_examples=300)
+@given(x=st.floats(-690, 690), gap=st.floats(-690, 690) | st.floats(-1e-3, 1e-3))
+def test_case_11_logaddexp_against_50_digits(x: float, gap: float) -> None:
+    """Beside a larger operand of 0, where nothing cancels, to the last digits; the partials everywhere."""
+    y = x + gap
+    smaller = -abs(gap)
+    for operands in ((0.0, smaller), (smaller, 0.0)):
+        assert relative_error(value_of("logaddexp", *operands), PRECISE.log1p(PRECISE.exp(smaller))) < 2e-15
+    exact = PRECISE.log(PRECISE.exp(x) + PRECISE.exp(y))
+    assert abs(value_of("logaddexp", x, y) - exact) <= 1e-15 * max(1.0, abs(x), abs(y))
+    difference = PRECISE.mpf(x) - PRECISE.mpf(y)
+    for place, sign in ((0, 1), (1, -1)):
+        share = 1 / (1 + PRECISE.exp(-sign * difference))
+        assert relative_error(partial_of("logaddexp", x, y, place=place), share) < 2e-15 + 1.2e-16 * abs(difference)
+
+
+@settings(max_examples=300)
 @given(x=st.floats(-25, 25))
 def test_tail_of_erfc(x: float) -> None:
     """The value keeps its digits; exp(-x²) of the derivatives loses those that rounding x² costs."""
@@ -422,6 +439,34 @@ def test_case_11_softplus_neither_overflows_nor_underflows() -> None:
     assert gradients("softplus", 1000.0) == (1000.0, 1.0)
     assert gradients("softplus", -1000.0) == (0.0, 0.0)
     assert gradients("softplus", math.inf) == (math.inf, 1.0)
+
+
+def test_case_11_logaddexp_neither_overflows_nor_loses_a_tail() -> None:
+    assert gradients("logaddexp", 1000.0, 0.0) == (1000.0, 1.0, 0.0)
+    assert gradients("logaddexp", -1000.0, -1000.0) == (math.log(2) - 1000.0, 0.5, 0.5)
+    assert gradients("logaddexp", 1e308, -1e308) == (1e308, 1.0, 0.0)
+    assert value_of("logaddexp", 0.0, -50.0) == pytest.approx(1.928749847963918e-22, rel=1e-15, abs=0)
+    assert partial_of("logaddexp", -50.0, 0.0) == pytest.approx(1.928749847963918e-22, rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("infinity", [math.inf, -math.inf])
+def test_case_12_logaddexp_of_infinities(infinity: float) -> None:
+    shares = (1.0, 0.0) if infinity > 0 else (0.0, 1.0)
+    assert gradients("logaddexp", infinity, infinity) == (infinity, 0.5, 0.5)
+    assert gradients("logaddexp", infinity, 3.0) == (max(infinity, 3.0), *shares)
+    assert gradients("logaddexp", 3.0, infinity) == (max(infinity, 3.0), *reversed(shares))
+    assert gradients("logaddexp", infinity, -infinity) == (math.inf, *shares)
+    assert all(map(math.isnan, gradients("logaddexp", infinity, math.nan)))
+    assert all(map(math.isnan, gradients("logaddexp", math.nan, infinity)))
+    assert "halves" in row("logaddexp").doc
+
+
+def test_logaddexp_is_curved_where_its_operands_are_equal() -> None:
+    """There |x - y| has a kink, and log(exp(x) + exp(y)) none: the second derivatives are σ'(0) and -σ'(0)."""
+    for x in (0.0, -0.0, 3.25, -1000.0):
+        for first, second in itertools.product((0, 1), repeat=2):
+            expected = 0.25 if first == second else -0.25
+            assert repeated_derivative(row("logaddexp"), (x, x), (first, second)) == expected
 
 
 def test_case_12_exp_overflows_to_infinity() -> None:

@@ -9,7 +9,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.engines import ENGINES
 from benchmarks.picture import picture
 from benchmarks.report import BUILDS, as_text, into_readme, page, tables
-from benchmarks.rounds import ROOT, Effort, Measurement, Results, Task, measure, steps
+from benchmarks.rounds import ROOT, Advance, Effort, Measurement, Results, Task, measure, steps
 from benchmarks.workloads import PROGRAMS
 
 SCALE = "scale"
@@ -68,7 +68,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for task in scale:
         results.setdefault(task, {key: Measurement() for key in BUILDS if key in chosen.engines})
     effort = QUICK if chosen.quick else Effort(chosen.rounds, HELD_OPERATIONS)
-    is_complete = measure_with_progress(results, effort)
+    is_complete = with_progress(steps(results, effort.rounds), lambda advance: measure(results, effort, advance))
     found = tables(compared, scale, results)
     print("\n\n".join(map(as_text, found)))
     if not is_complete:
@@ -88,17 +88,17 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure_with_progress(results: Results, effort: Effort) -> bool:
-    """Fill in the results; whether it came to its end."""
+def with_progress(steps: int, work: Callable[[Advance], None]) -> bool:
+    """Do the work, which calls advance so often; whether it came to its end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("", total=steps(results, effort.rounds))
+        bar = progress.add_task("", total=steps)
 
         def advance(description: str) -> None:
             progress.update(bar, advance=1, description=description)
 
         try:
-            measure(results, effort, advance)
+            work(advance)
         except KeyboardInterrupt:
             return False
     return True

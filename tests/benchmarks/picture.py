@@ -12,17 +12,18 @@ from benchmarks.rounds import Measurement, Results, Task
 
 OURS, OTHERS, QUIET = "#1f5fa8", "#b4b9c0", "#6b7078"
 
+SETTINGS = {
+    "font.family": "sans-serif",
+    "svg.fonttype": "none",  # letters as letters: a small file whose text can be found
+    "svg.hashsalt": "autograd-mini",  # the same numbers give the same file
+}
+
 
 def picture(compared: Sequence[Task], results: Results, file_format: str = "svg") -> bytes:
     """One panel for each program, on one logarithmic axis. An engine without a number says why."""
     matplotlib: Any = importlib.import_module("matplotlib")
     figures: Any = importlib.import_module("matplotlib.figure")
-    settings = {
-        "font.family": "sans-serif",
-        "svg.fonttype": "none",  # letters as letters: a small file whose text can be found
-        "svg.hashsalt": "autograd-mini",  # the same numbers give the same file
-    }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(SETTINGS):
         largest = max((ratio for task in compared for _, ratio, _ in _bars(results[task]) if ratio), default=10.0)
         heights = [len(_bars(results[task])) for task in compared]
         size = (8.5, 0.27 * sum(heights) + 0.4 * len(compared) + 0.6)

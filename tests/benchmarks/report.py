@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,8 +65,8 @@ def comparison(task: Task, measurements: dict[str, Measurement]) -> Table:
                 ENGINES[key].name,
                 _number(median),
                 f"{_number(min(runs))}–{_number(max(runs))}" if runs else UNKNOWN,
-                _ratio(median, _median(measurements, "floats")),
-                _ratio(median, _median(measurements, ours)),
+                ratio(median, _median(measurements, "floats")),
+                ratio(median, _median(measurements, ours)),
                 _number(measurement.bytes),
                 str(len(runs)) if runs else UNKNOWN,
             )
@@ -85,7 +85,7 @@ def collector(compared: Sequence[Task], results: Results) -> Table:
             on = _median(results[task], build)
             off = _median(results[task], f"{build}-without-collector")
             if on and off:
-                rows.append((f"{ENGINES[build].name}: {task.program}", _number(on), _number(off), _ratio(on, off)))
+                rows.append((f"{ENGINES[build].name}: {task.program}", _number(on), _number(off), ratio(on, off)))
     return Table("The garbage collector", ("build and program", "ns/op, on", "ns/op, off", "on / off"), rows, [])
 
 
@@ -123,11 +123,12 @@ def _number(number: float | None) -> str:
     return UNKNOWN if number is None else f"{number:,.0f}"
 
 
-def _ratio(number: float | None, unit: float | None) -> str:
+def ratio(number: float | None, unit: float | None) -> str:
+    """In three digits."""
     if number is None or not unit:
         return UNKNOWN
-    ratio = number / unit
-    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}"
+    times = number / unit
+    return f"{times:,.0f}" if times >= 100 else f"{times:.1f}" if times >= 10 else f"{times:.2f}"
 
 
 def as_text(table: Table) -> str:
@@ -150,10 +151,16 @@ def as_markdown(table: Table) -> str:
 
 def page(found: Sequence[Table], command: str, held_operations: int) -> str:
     """The tables as a Markdown page, with what they were measured on and with."""
-    machine = "\n".join(f"- {name}: {value}" for name, value in facts().items())
+    packages = [engine.package for engine in ENGINES.values() if engine.package]
+    return page_of("Engine speed", EXPLANATION.format(held=held_operations), found, command, packages)
+
+
+def page_of(heading: str, explanation: str, found: Sequence[Table], command: str, packages: Iterable[str]) -> str:
+    """Tables as a Markdown page: what they are, and what they were measured on and with."""
+    machine = "\n".join(f"- {name}: {value}" for name, value in facts(packages).items())
     parts = [
-        "# Engine speed",
-        EXPLANATION.format(held=held_operations),
+        f"# {heading}",
+        explanation,
         *map(as_markdown, found),
         f"## Measured on\n\n{machine}\n- Command: `{command}`",
     ]
@@ -168,10 +175,10 @@ def into_readme(readme: str, found: Sequence[Table]) -> str:
     return "".join([before, start, "\n\n", text, "\n\n", end, after])
 
 
-def facts() -> dict[str, str]:
-    """The machine, Python, and the version of every engine that is installed."""
+def facts(packages: Iterable[str]) -> dict[str, str]:
+    """The machine, Python, and the version of every package that is installed."""
     known = {"CPU": cpu(), "Python": f"{platform.python_implementation()} {platform.python_version()}"}
-    for package in ["autograd-mini", *(engine.package for engine in ENGINES.values() if engine.package)]:
+    for package in ["autograd-mini", *packages]:
         try:
             known[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

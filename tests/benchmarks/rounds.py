@@ -113,12 +113,7 @@ def _measure_memory(key: str, task: Task, measurement: Measurement, held_operati
 
 def in_own_process(key: str, task: Task, held_operations: int = 0, limit: float = LIMIT_SECONDS) -> dict[str, Any]:
     """What `one_process` answers, or the problem of one that dies or takes too long."""
-    folder = ENGINES[key].folder
-    search_path = [str(ROOT / folder)] if folder else []
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([*search_path, str(ROOT / "tests")]),
-        "PYTHONSAFEPATH": "1",  # or the current directory would come first
-    }
+    environment = environment_with(ENGINES[key].folder)
     command = [sys.executable, "-m", "benchmarks.one_process", key, task.program, str(task.size), str(held_operations)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=limit, check=False)
@@ -130,6 +125,15 @@ def in_own_process(key: str, task: Task, held_operations: int = 0, limit: float 
         return {"problem": f"failed: {(done.stderr.splitlines() or ['without a word'])[-1]}"}
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
+
+
+def environment_with(folder: str) -> dict[str, str]:
+    """The variables of a process that finds a build of ours in this folder, or the one that is installed."""
+    search_path = [str(ROOT / folder)] if folder else []
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join([*search_path, str(ROOT / "tests")]),
+        "PYTHONSAFEPATH": "1",  # or the current directory would come first
+    }
 
 
 def reference_outcome(task: Task) -> Outcome:

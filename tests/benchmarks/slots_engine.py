@@ -1,6 +1,7 @@
 """The peer to beat: a `Value` with slots and tuples of children and local gradients, as in Karpathy's microgpt."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -39,6 +40,15 @@ class Value:
         """The sine."""
         return Value(math.sin(self.data), (self,), (math.cos(self.data),))
 
+    def exp(self) -> "Value":
+        """e to the power."""
+        e = math.exp(self.data)
+        return Value(e, (self,), (e,))
+
+    def log(self) -> "Value":
+        """The natural logarithm."""
+        return Value(math.log(self.data), (self,), (1 / self.data,))
+
     def __neg__(self) -> "Value":
         return self * -1
 
@@ -50,6 +60,9 @@ class Value:
 
     def __rmul__(self, other: "Value | float") -> "Value":
         return self * other
+
+    def __truediv__(self, other: "Value | float") -> "Value":
+        return self * other**-1
 
     def backward(self) -> None:
         """Backpropagate, building the order by recursion."""
@@ -68,3 +81,10 @@ class Value:
         for v in reversed(topo):
             for child, local_grad in zip(v._children, v._local_grads, strict=True):
                 child.grad += local_grad * v.grad
+
+
+def logsumexp(values: Sequence[Value]) -> Value:
+    """As microgpt's softmax: with the largest taken off."""
+    largest = max(value.data for value in values)
+    exponentials = [(value + -largest).exp() for value in values]
+    return sum(exponentials[1:], exponentials[0]).log() + largest

@@ -1,0 +1,405 @@
+"""`compile_graph`: an ordinary function of numbers, traced once and run as array code."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_mini.compiled import executors
+from autograd_mini.compiled.arguments import Argument, plain
+from autograd_mini.compiled.executors import Executor
+from autograd_mini.compiled.explanation import explanation
+from autograd_mini.compiled.scalars import Scalars, read
+from autograd_mini.compiled.tangents import tangents
+from autograd_mini.compiled.tracing import NotTraceableError, tracing
+from autograd_mini.engine import NUMBER_TYPES, shorten
+from autograd_mini.graph import Node, topological_order
+from autograd_mini.nested import Numbers, flatten, reshape
+from autograd_mini.value import Value
+
+Array = NDArray[Any]
+
+REDUCTIONS = ("mean", "sum", "none")
+DTYPES = ("float64", "float32")
+
+
+def compile_graph(
+    function: Callable[..., Any],
+    *arguments: Numbers,
+    parameters: Any = None,
+    argnums: int | tuple[int, ...] = 0,
+    reduction: str = "mean",
+    dtype: str = "float64",
+    executor: str = "auto",
+) -> "CompiledGraph":
+    """Trace a function of numbers once, for one sample, and give it back as array code that runs on many.
+
+    arguments: examples of its arguments: numbers, or nested lists, tuples, dicts or arrays of numbers. The function
+    gets `Value`s in their place, as with `grad`. What else it depends on is constant.
+    parameters: `Value`s that the function reaches by itself, such as a model's; nested as the arguments may be. They
+    are then the first argument of the compiled graph, by the name "parameters".
+    argnums: by which arguments to differentiate, counted from 0.
+    reduction: what becomes of the samples of a batch: their "mean", their "sum", or "none", each by itself.
+    dtype: "float64", or "float32" for some seven digits, in half the memory.
+    executor: "numpy", array by array; "tape", number by number, compiled by numba, for graphs that are narrow and
+    deep, needs `pip install 'autograd-mini[numba]'`; "auto" chooses by what each would cost.
+
+    Raises `NotTraceableError` where the Python code depends on the numbers, TypeError or ValueError that names the
+    argument.
+    """
+    if not callable(function):
+        raise TypeError(f"compile_graph: expected a function, got {type(function).__name__} {shorten(function)}")
+    for name, choice, choices in (
+        ("reduction", reduction, REDUCTIONS),
+        ("dtype", dtype, DTYPES),
+        ("executor", executor, executors.NAMES),
+    ):
+        if choice not in choices:
+            raise ValueError(f"compile_graph: expected {name} to be one of {', '.join(choices)}, got {choice!r}")
+    return CompiledGraph(function, arguments, parameters, argnums, reduction, dtype, executor)
+
+
+class CompiledGraph:
+    """A function as array code, see `compile_graph`.
+
+    Its methods take the arguments that the function takes, with `parameters` before them where there are some. Every
+    number, list or array has the shape of its example, or has at its end one axis more, the batch, which must be
+    equally long in all that have it. The shapes are checked: ValueError that names the argument.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: Sequence[Numbers],
+        parameters: Any,
+        argnums: int | tuple[int, ...],
+        reduction: str,
+        dtype: str,
+        executor: str,
+    ) -> None:
+        names = _names(function, len(arguments))
+        own = [Argument(name, plain(example)) for name, example in zip(names, arguments, strict=True)]
+        first = [] if parameters is None else [Argument("parameters", plain(parameters))]
+        self._arguments = [*first, *own]
+        self._argnums = _check_argnums(argnums, len(self._arguments))
+        self._is_one = isinstance(argnums, int)
+        self._reduction, self._dtype, self._executor_name = reduction, np.dtype(dtype), executor
+        self.scalars, result = _trace(function, own, first)
+        self._returned = type(result).__name__
+        self._shape = _shape_of(result)
+        self._groups = [group for argument in self._arguments for group in argument.groups()]
+        self._executors: dict[tuple[bool, ...], Executor] = {}
+        self._last: _Call | None = None
+        self._products: dict[tuple[bool, ...], Executor] = {}
+        self._paths = [(place, *part.path) for place, argument in enumerate(self._arguments) for part in argument.parts]
+        self._wanted = tuple(
+            place for argnum in self._argnums for place, path in enumerate(self._paths) if path[0] == argnum
+        )
+
+    # Running
+
+    def value(self, *arguments: Numbers) -> Any:
+        """The function's number: over a batch the mean, the sum or, with reduction "none", an array of shape (batch,).
+
+        Of a function that returns several, an array of them, in the shape in which it returns them, with the batch
+        as its last axis.
+        """
+        call = self._call(arguments)
+        executor, arrays, batch = call.executor, call.arrays, call.batch
+        if self._shape is None:
+            values = executor.value(arrays, batch)
+            if self._reduction == "none" and batch is not None:
+                return np.array(np.broadcast_to(values, batch))
+            return self._reduced(float(np.add.reduce(values)), call)
+        outputs = np.stack([np.broadcast_to(output, batch or 1) for output in executor.values(arrays, batch)])
+        return outputs.reshape(self._shape if batch is None else (*self._shape, batch))
+
+    def value_and_grad(self, *arguments: Numbers) -> tuple[Any, Any]:
+        """The function's number and its gradient, computed together; see `value` and `grad`."""
+        call = self._call(arguments)
+        self._check_single("value_and_grad")
+        if self._reduction == "none" and call.batch is not None:
+            values, gradients = call.executor.value_and_grad(call.arrays, call.batch, call.seed)
+            return np.array(np.broadcast_to(values, call.batch)), self._gradient(gradients)
+        total, gradients = call.executor.sum_and_grad(call.arrays, call.batch, call.seed)
+        return self._reduced(total, call), self._gradient(gradients)
+
+    def grad(self, *arguments: Numbers) -> Any:
+        """The gradient of the function's number, in the form and shape of the arguments that `argnums` names.
+
+        An argument with a batch axis gets one for each sample. With reduction "none" it is the gradient of the sum.
+        """
+        self._check_single("grad")
+        return self.value_and_grad(*arguments)[1]
+
+    def hessian_vector_product(self, *arguments: Numbers, vector: Numbers) -> Any:
+        """The second derivatives by the arguments that `argnums` names, times a vector of their form and shape."""
+        self._check_single("hessian_vector_product")
+        arrays, batch = self._read(arguments)
+        vectors = [vector] if self._is_one else list(vector)
+        if len(vectors) != len(self._argnums):
+            raise ValueError(f"compiled: expected a vector for {len(self._argnums)} arguments, got {len(vectors)}")
+        for argnum, each in zip(self._argnums, vectors, strict=True):
+            direction = Argument(f"vector of {self._arguments[argnum].name}", self._arguments[argnum].example)
+            arrays += [part.read(each, self._dtype) for part in direction.parts]
+        is_batched = tuple(array.ndim == 2 for array in arrays)
+        executor = self._products.get(is_batched)
+        if executor is None:
+            executor = executors.choose(
+                self._tangents, is_batched, self._wanted, self._dtype, self._executor_name, batch
+            )
+            self._products[is_batched] = executor
+        return self._gradient(executor.sum_and_grad(arrays, batch, self._seed(executor, batch))[1])
+
+    @cached_property
+    def _tangents(self) -> Scalars:
+        return tangents(self.scalars, self._wanted)
+
+    def _call(self, arguments: Sequence[Numbers]) -> "_Call":
+        """What a call with these arguments runs. One with the same arrays as the last is known at once."""
+        last = self._last
+        if len(arguments) != len(self._arguments):
+            names = ", ".join(argument.name for argument in self._arguments)
+            raise TypeError(f"compiled: expected {len(self._arguments)} arguments, {names}, got {len(arguments)}")
+        if last is not None and last.is_again(arguments):
+            return last
+        arrays, batch = self._read(arguments)
+        executor = self._executor(arrays, batch)
+        given = [_at(arguments, path) for path in self._paths]
+        is_seen = all(
+            isinstance(each, np.ndarray) and np.may_share_memory(each, array)
+            for each, array in zip(given, arrays, strict=True)
+        )
+        call = _Call(executor, arrays, batch, self._seed(executor, batch), self._paths, given if is_seen else None)
+        self._last = call
+        return call
+
+    def _read(self, arguments: Sequence[Numbers]) -> tuple[list[Array], int | None]:
+        """An array for each group, and the size of the batch; None for none."""
+        for argument, given in zip(self._arguments, arguments, strict=True):
+            argument.check_keys(given)
+        arrays = [
+            part.read(given, self._dtype)
+            for argument, given in zip(self._arguments, arguments, strict=True)
+            for part in argument.parts
+        ]
+        batch: int | None = None
+        for place, array in enumerate(arrays):
+            if array.ndim == 2 and array.shape[1] != batch:
+                if batch is not None:
+                    raise ValueError(
+                        f"compiled: expected a batch of {batch} in {self._groups[place].name}, got {array.shape[1]}"
+                    )
+                batch = array.shape[1]
+        return arrays, batch
+
+    def _executor(self, arrays: Sequence[Array], batch: int | None) -> Executor:
+        is_batched = tuple([array.ndim == 2 for array in arrays])
+        executor = self._executors.get(is_batched)
+        if executor is None:
+            wanted = self._wanted if self._shape is None else ()
+            executor = executors.choose(self.scalars, is_batched, wanted, self._dtype, self._executor_name, batch)
+            self._executors[is_batched] = executor
+        return executor
+
+    def _check_single(self, method: str) -> None:
+        if self._shape is not None:
+            raise TypeError(f"compiled, {method}: expected the function to return one number, got {self._returned}")
+
+    def _reduced(self, total: float, call: "_Call") -> float:
+        """The value of a batch, from the sum of the outputs that there are."""
+        if call.batch is None:
+            return total
+        if self._reduction == "mean":
+            return total / call.batch if call.executor.has_batched_output else total
+        return total if call.executor.has_batched_output else total * call.batch
+
+    def _seed(self, executor: Executor, batch: int | None) -> float:
+        """The derivative of the reduced value by the output of a sample, or by the one that all share."""
+        if batch is None:
+            return 1.0
+        if executor.has_batched_output:
+            return 1.0 / batch if self._reduction == "mean" else 1.0
+        return 1.0 if self._reduction == "mean" else float(batch)
+
+    def _gradient(self, gradients: list[Array]) -> Any:
+        if self._is_one:
+            return self._arguments[self._argnums[0]].shaped(gradients)
+        remaining = iter(gradients)
+        return tuple(
+            self._arguments[argnum].shaped([next(remaining) for _ in self._arguments[argnum].parts])
+            for argnum in self._argnums
+        )
+
+    # Showing
+
+    @property
+    def executor(self) -> str:
+        """What runs it: "numpy" or "tape"; before the first call, what would run one point."""
+        return self._shown_executor().name
+
+    @property
+    def source(self) -> str:
+        """The code that was generated for the last call, or for one point before the first."""
+        return self._shown_executor().source
+
+    def explain(self, *, passes: bool = False) -> str:
+        """The program in readable form, for the last call, or for one point before the first.
+
+        passes: also the computation as it was recorded, and after each pass.
+        """
+        executor = self._shown_executor()
+        return explanation(self.scalars, executor.is_batched, executor.name, passes)
+
+    def _shown_executor(self) -> Executor:
+        if self._last is not None:
+            return self._last.executor
+        return self._executor([np.zeros(group.size, self._dtype) for group in self._groups], None)
+
+    def __repr__(self) -> str:
+        names = ", ".join(argument.name for argument in self._arguments)
+        return f"CompiledGraph({names}; {len(self.scalars.kinds)} operations)"
+
+
+# Tracing
+
+
+def _trace(function: Callable[..., Any], own: list[Argument], first: list[Argument]) -> tuple[Scalars, Any]:
+    """The function's scalars, and what it returned. Traced at two points, so that what differs is found."""
+    found, result = _recorded(function, own, first, lambda number: number)
+    again, _ = _recorded(function, own, first, lambda number: 0.75 * number + 0.125)
+    if not _are_same(found, again):
+        raise NotTraceableError(
+            "compile_graph: expected a function that does the same whenever it is called, got one that did not when it"
+            " was called twice: does it use random numbers, or change what it depends on?"
+        )
+    return found, result
+
+
+def _recorded(
+    function: Callable[..., Any], own: list[Argument], first: list[Argument], shifted: Callable[[float], float]
+) -> tuple[Scalars, Any]:
+    given = [_leaves_of(argument) for argument in first]
+    inputs = [[Value(shifted(number)) for number in argument.numbers()] for argument in own]
+    with tracing([leaf for leaves in (*given, *inputs) for leaf in leaves]):
+        result = function(*[argument.filled(iter(leaves)) for argument, leaves in zip(own, inputs, strict=True)])
+    outputs = [_check_output(number, name) for name, number in flatten(result)]
+    if not outputs:
+        raise TypeError("compile_graph: expected the function to return one number, or lists of numbers, got none")
+    groups = []
+    for argument, leaves in zip([*first, *own], [*given, *inputs], strict=True):
+        remaining = iter(leaves)
+        groups += [(group, [next(remaining) for _ in range(group.size)]) for group in argument.groups()]
+    return read(outputs, groups, list(_order(outputs))), result
+
+
+def _order(outputs: Sequence[Any]) -> Iterator[Node]:
+    """Every node that the outputs depend on, each after its operands."""
+    seen: set[int] = set()
+    for output in outputs:
+        if isinstance(output, Node) and id(output) not in seen:
+            for node in topological_order(output):
+                if id(node) not in seen:
+                    seen.add(id(node))
+                    yield node
+
+
+def _check_output(number: Any, name: str) -> Any:
+    if isinstance(number, (Value, *NUMBER_TYPES)):
+        return number
+    what = f"result{name}: {type(number).__name__}" if name else type(number).__name__
+    raise TypeError(
+        f"compile_graph: expected the function to return one number, or lists of numbers, got {what} {shorten(number)}"
+    )
+
+
+def _leaves_of(argument: Argument) -> list[Value]:
+    leaves = [leaf for _, leaf in flatten(argument.example)]
+    for leaf in leaves:
+        if not isinstance(leaf, Value) or leaf.op is not None:
+            raise TypeError(
+                f"compile_graph: expected parameters to be leaf Values, got {type(leaf).__name__} {shorten(leaf)}"
+            )
+    if len(set(leaves)) < len(leaves):
+        raise ValueError("compile_graph: expected parameters that differ, got one twice")
+    return leaves
+
+
+def _are_same(one: Scalars, other: Scalars) -> bool:
+    same = one.kinds == other.kinds and one.operands == other.operands and one.outputs == other.outputs
+    return same and list(map(repr, one.constants)) == list(map(repr, other.constants))
+
+
+def _names(function: Callable[..., Any], n_arguments: int) -> list[str]:
+    """The names of the first parameters, and numbers where there are none."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    plain_ones = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [parameter.name for parameter in parameters if parameter.kind in plain_ones][:n_arguments]
+    numbered = (f"argument_{place}" for place in count(len(names)))
+    return [*names, *(next(numbered) for _ in range(n_arguments - len(names)))]
+
+
+def _check_argnums(argnums: Any, n_arguments: int) -> tuple[int, ...]:
+    found = argnums if isinstance(argnums, tuple) else (argnums,)
+    for argnum in found:
+        if not isinstance(argnum, int) or isinstance(argnum, bool):
+            raise TypeError(f"compile_graph: expected argnums to be an int or a tuple of ints, got {shorten(argnums)}")
+        if not -n_arguments <= argnum < n_arguments:
+            raise ValueError(
+                f"compile_graph: expected argnums below {n_arguments}, the number of arguments, got {argnum}"
+            )
+    return tuple(argnum % n_arguments for argnum in found)
+
+
+def _shape_of(result: Any) -> tuple[int, ...] | None:
+    """The shape of what a function returned: None for one number, one axis where it is uneven."""
+    if isinstance(result, (Value, *NUMBER_TYPES)):
+        return None
+    if isinstance(result, dict):
+        result = list(result.values())
+    count = sum(1 for _ in flatten(result))
+    try:
+        shape = np.shape(reshape(iter([0.0] * count), like=result))
+    except ValueError:
+        return (count,)
+    return shape if math.prod(shape) == count else (count,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What a call runs: found out once for the arrays that it is made with."""
+
+    executor: Executor
+    arrays: list[Array]
+    batch: int | None
+    seed: float
+    paths: list[tuple[Any, ...]]
+    given: list[Any] | None
+    """The arrays of the caller, if those are views of them, so that what is written into his is seen."""
+
+    def is_again(self, arguments: Sequence[Numbers]) -> bool:
+        """Whether the arguments are made of the same arrays."""
+        if self.given is None:
+            return False
+        try:
+            for path, given in zip(self.paths, self.given, strict=True):
+                if _at(arguments, path) is not given:
+                    return False
+        except (TypeError, LookupError):
+            return False
+        return True
+
+
+def _at(arguments: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        arguments = arguments[key]
+    return arguments

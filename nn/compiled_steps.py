@@ -1,0 +1,255 @@
+"""The steps of a training in arrays: model and loss are traced once, for one sample, and compiled."""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd_mini import CompiledGraph, NotTraceableError, Value, compile_graph
+from nn.batch_loss import Formula, Layout, find_formula, trace
+from nn.data import Sample
+from nn.stand_ins import Column
+from nn.steps import Batch, EagerSteps, Measured, Order, Task
+
+Array: TypeAlias = NDArray[np.float64]
+
+_SAMPLES_COMPARED = range(3, 17)
+_PARAMETERS_COMPARED = 20_000
+"""Of a large model fewer samples are compared."""
+_RELATIVE, _ABSOLUTE = 1e-9, 1e-12
+"""How far the traced loss may be off."""
+
+
+class _Arrays:
+    """Samples, and what the loss needs of their targets, a sample a row."""
+
+    def __init__(self, rows: list[Array], needs_size: bool) -> None:
+        self._rows, self._needs_size = rows, needs_size
+
+    def in_order(self, order: Order) -> "_Arrays":
+        return _Arrays([each[order] for each in self._rows], self._needs_size)
+
+    def part(self, batch: Batch) -> "_Arrays":
+        return _Arrays([each[batch.first : batch.end] for each in self._rows], self._needs_size)
+
+    def arguments(self) -> list[Any]:
+        """Those of the compiled graph after the parameters: the batch is the trailing axis."""
+        columns: list[Any] = [each.T for each in self._rows]
+        return [*columns, float(len(self._rows[0]))] if self._needs_size else columns
+
+    def samples(self) -> Array:
+        return self._rows[0].T
+
+
+class CompiledSteps:
+    """Steps by a compiled graph, on numbers that stand in arrays.
+
+    A batch whose loss or gradient is not finite is computed again by the graph of its samples, whose answer counts.
+
+    Raises NotTraceableError where model and loss cannot be compiled, or are then not what they were.
+    """
+
+    def __init__(self, eager: EagerSteps) -> None:
+        self._eager, self._task = eager, eager.task
+        self._program = _Program(self._task)
+        self._program.check(self._task.samples, self._task.targets)
+        self._data = self._program.arrays(self._task.samples, self._task.targets)
+        self._validation: _Arrays | None = None
+        if self._task.validation is not None:
+            self._program.check(*self._task.validation)
+            self._validation = self._program.arrays(*self._task.validation)
+        self._epoch_data = self._data
+        self._has_metrics = len(self._task.measures) > 1
+        self._move: Callable[[], None] = self._move_values
+        self.read()
+        self._last_finite = self._numbers.copy()
+
+    @property
+    def last_finite(self) -> list[float]:
+        numbers: list[float] = self._last_finite.tolist()
+        return numbers
+
+    def begin_epoch(self, order: Order | None) -> None:
+        self._eager.begin_epoch(order)
+        if order is not None:
+            self._epoch_data = self._data.in_order(order)
+        optimizer = self._task.optimizer
+        self._move = self._move_arrays if _moves_arrays(optimizer) else self._move_values
+        know = getattr(optimizer, "know", None)
+        self._rows = (know(self._task.parameters),) if callable(know) else ()
+
+    def batch(self, batch: Batch) -> tuple[list[Sample], list[Sample]]:
+        return self._eager.batch(batch)
+
+    def differentiate(self, batch: Batch) -> Measured:
+        data = self._epoch_data.part(batch)
+        loss, gradient = self._program.graph.value_and_grad(self._numbers, *data.arguments())
+        if math.isfinite(loss) and np.isfinite(gradient).all():
+            measured = {"loss": loss}
+            if self._has_metrics:
+                measured |= self._metrics(data, self.batch(batch)[1])
+            np.copyto(self._gradient, gradient)
+        else:
+            self.settle()
+            measured = self._eager.differentiate(batch)
+            self._gradient[:] = [parameter.grad for parameter in self._task.parameters]
+        if math.isfinite(measured["loss"]):
+            np.copyto(self._last_finite, self._numbers)
+        return measured
+
+    def move(self) -> bool:
+        self._move()
+        return bool(np.isfinite(self._numbers).all())
+
+    def validate(self) -> Measured:
+        if self._validation is None or self._task.validation is None:
+            return {}
+        loss = float(self._program.graph.value(self._numbers, *self._validation.arguments()))
+        if not math.isfinite(loss):
+            self.settle()
+            return self._eager.validate()
+        return {
+            "loss": loss,
+            **(self._metrics(self._validation, self._task.validation[1]) if self._has_metrics else {}),
+        }
+
+    def numbers(self) -> list[float]:
+        numbers: list[float] = self._numbers.tolist()
+        return numbers
+
+    def settle(self) -> None:
+        parameters = self._task.parameters
+        for parameter, number, gradient in zip(
+            parameters, self._numbers.tolist(), self._gradient.tolist(), strict=True
+        ):
+            parameter.data, parameter.grad = number, gradient
+
+    def read(self) -> None:
+        self._eager.read()
+        self._numbers = np.array(self._eager.numbers())
+        self._gradient: Array = np.array([parameter.grad for parameter in self._task.parameters])
+
+    def still_hold(self) -> bool:
+        self.settle()
+        try:
+            self._program.compare(self._task.samples[:1], self._task.targets[:1], [[0]])
+        except Exception:  # whatever model and loss raise; they will again
+            return False
+        return True
+
+    def _metrics(self, data: _Arrays, targets: list[Sample]) -> Measured:
+        self.settle()  # a metric may look at the parameters
+        return self._task.metrics(self._program.predictions(self._numbers, data), targets)
+
+    def _move_arrays(self) -> None:
+        self._task.optimizer.move(self._numbers, self._gradient, *self._rows)
+
+    def _move_values(self) -> None:
+        self.settle()
+        self._task.optimizer.step(self._task.parameters)
+        self.read()
+
+
+def _moves_arrays(optimizer: Any) -> bool:
+    """Whether it has a move() for what its step() does: a subclass may have given it another step."""
+    if not callable(getattr(optimizer, "move", None)) or "step" in getattr(optimizer, "__dict__", {}):
+        return False
+    kinds = type(optimizer).__mro__
+    owner = {name: next(i for i, kind in enumerate(kinds) if name in vars(kind)) for name in ("step", "move")}
+    return owner["move"] <= owner["step"]
+
+
+class _Program:
+    """The loss of one sample as a compiled graph of the parameters, the sample, its columns and the batch's size."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        if any(_holds_values(data) for data in (task.samples, task.targets, *(task.validation or ()))):
+            raise NotTraceableError("fit: expected plain numbers as samples and targets, got Values")
+        self._layout, self._formula = self._find_formula()
+        columns = [0.0] * len(self._formula.columns)
+        examples = [task.samples[0], *([columns] if columns else []), *([2.0] if self._formula.needs_size else [])]
+        self._model: CompiledGraph | None = None
+        self._parameters = np.array(task.parameters, dtype=object)  # so that gradients are arrays
+        self.graph: CompiledGraph = compile_graph(self._loss, *examples, parameters=self._parameters)
+
+    def _find_formula(self) -> tuple[Layout, Formula]:
+        task = self._task
+        prediction = trace(task.model, task.samples[0], parameters=task.parameters)
+        layout = Layout(prediction)
+        numbers = [value.data for value in layout.numbers(prediction)]
+        targets = [task.targets[place % len(task.targets)] for place in range(3)]
+        return layout, find_formula(task.measures["loss"], layout, [numbers] * 3, targets, task.parameters)
+
+    def _loss(self, sample: Any, *rest: Any) -> Value | float:
+        columns, size = self._named(rest)
+        prediction = self._layout.numbers(self._task.model(sample))
+        return self._formula(prediction, columns, size)
+
+    def _named(self, rest: tuple[Any, ...]) -> tuple[list[Value], Value | float]:
+        """The columns and the size, if they are there."""
+        columns = rest[0] if self._formula.columns else []
+        return columns, rest[-1] if self._formula.needs_size else 0.0
+
+    def predictions(self, parameters: Array, data: _Arrays) -> list[Any]:
+        """The model's predictions of these samples, made of `Value`s, as it returns them."""
+        if self._model is None:
+            model, layout = self._task.model, self._layout
+            self._model = compile_graph(
+                lambda sample: layout.numbers(model(sample)),
+                self._task.samples[0],
+                parameters=self._parameters,
+                reduction="none",
+            )
+        outputs = self._model.value(parameters, data.samples()).T.tolist()
+        return [self._layout.put([Value(number) for number in each]) for each in outputs]
+
+    def arrays(self, samples: list[Sample], targets: list[Sample]) -> _Arrays:
+        parts = [np.array(samples, dtype=np.float64)]
+        if self._formula.columns:
+            numbers = np.array(targets, dtype=np.float64).reshape(len(targets), -1)
+            parts.append(np.column_stack([_column(column, numbers) for column in self._formula.columns]))
+        return _Arrays(parts, self._formula.needs_size)
+
+    def check(self, samples: list[Sample], targets: list[Sample]) -> None:
+        """Compare with the loss as it stands, for every target that comes up, in batches of the sizes that come up.
+
+        What looks at its numbers by ways that no trace notices, such as `y == 1`, is found so; and where the loss
+        refuses a target, it raises here.
+        """
+        n_samples, size = len(samples), min(self._task.batch_size, len(samples))
+        distinct = list({repr(target): place for place, target in enumerate(targets)}.values())
+        compared = [np.resize(distinct[first : first + size], size) for first in range(0, len(distinct), size)]
+        if n_samples % size:
+            compared.append(np.resize(distinct, n_samples % size))
+        n_few = np.clip(_PARAMETERS_COMPARED // len(self._parameters), _SAMPLES_COMPARED[0], _SAMPLES_COMPARED[-1])
+        few = np.linspace(0, n_samples - 1, min(n_samples, int(n_few))).astype(int)
+        self.compare([samples[place] for place in few], targets, [places.tolist() for places in compared])
+
+    def compare(self, samples: list[Sample], targets: list[Sample], batches: list[list[int]]) -> None:
+        """Compare batches of these targets, with the samples in turn."""
+        task = self._task
+        predictions = [task.model(sample) for sample in samples]
+        numbers = np.array([parameter.data for parameter in task.parameters])
+        for places in batches:
+            turns = [turn % len(samples) for turn in range(len(places))]
+            wanted = [targets[place] for place in places]
+            loss = float(task.measures["loss"]([predictions[turn] for turn in turns], wanted))
+            arrays = self.arrays([samples[turn] for turn in turns], wanted)
+            found = float(self.graph.value(numbers, *arrays.arguments()))
+            is_close = math.isclose(loss, found, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+            if not is_close and math.isfinite(loss) and math.isfinite(found):  # where not, the graph's answer counts
+                raise NotTraceableError(
+                    f"fit: expected model and loss to be the same when traced, got a loss of {loss} and traced {found}:"
+                    " they may compare numbers by ==, or count their calls"
+                )
+
+
+def _column(column: Column, targets: Array) -> Array:
+    return np.array([column.function(number) for number in targets[:, column.place].tolist()])
+
+
+def _holds_values(data: list[Sample]) -> bool:
+    return any(isinstance(n, Value) for sample in data for n in (sample if isinstance(sample, list) else [sample]))
