@@ -27,6 +27,7 @@ class Argument:
         self.parts = list(_parts(self.name, self.example, ()))
         paths = [part.path for part in self.parts]
         self._has_lists = not all(part.is_array for part in self.parts)
+        self._has_dicts = _has_dicts(self.example)
         self._is_one = paths == [()]
         self._keys = (
             list(self.example) if isinstance(self.example, dict) and all(len(each) == 1 for each in paths) else None
@@ -46,7 +47,8 @@ class Argument:
 
     def check_keys(self, given: Any) -> None:
         """Raise ValueError where dicts lack keys of the example, or have others."""
-        _check_keys(self.name, self.example, given)
+        if self._has_dicts:
+            _check_keys(self.name, self.example, given)
 
     def shaped(self, arrays: list[Array]) -> Any:
         """Arrays of the groups, in their shapes or with the batch behind, in the form of the argument."""
@@ -142,6 +144,10 @@ def _check_keys(name: str, example: Any, given: Any) -> None:
     elif isinstance(example, (list, tuple)) and _shape(example) is None:
         for place, (item, each) in enumerate(zip(example, given, strict=False)):
             _check_keys(f"{name}[{place}]", item, each)
+
+
+def _has_dicts(example: Any) -> bool:
+    return isinstance(example, dict) or (isinstance(example, (list, tuple)) and any(map(_has_dicts, example)))
 
 
 def _has_tuples(example: Any) -> bool:

@@ -98,6 +98,7 @@ class CompiledGraph:
         self._last: _Call | None = None
         self._products: dict[tuple[bool, ...], Executor] = {}
         self._paths = [(place, *part.path) for place, argument in enumerate(self._arguments) for part in argument.parts]
+        self._is_made_of = _is_made_of(self._paths)
         self._wanted = tuple(
             place for argnum in self._argnums for place, path in enumerate(self._paths) if path[0] == argnum
         )
@@ -167,16 +168,17 @@ class CompiledGraph:
         if len(arguments) != len(self._arguments):
             names = ", ".join(argument.name for argument in self._arguments)
             raise TypeError(f"compiled: expected {len(self._arguments)} arguments, {names}, got {len(arguments)}")
-        if last is not None and last.is_again(arguments):
-            return last
+        if last is not None and last.given is not None:
+            try:
+                if self._is_made_of(arguments, last.given):
+                    return last
+            except (TypeError, LookupError):
+                pass  # what the arguments lack is told below
         arrays, batch = self._read(arguments)
         executor = self._executor(arrays, batch)
         given = [_at(arguments, path) for path in self._paths]
-        is_seen = all(
-            isinstance(each, np.ndarray) and np.may_share_memory(each, array)
-            for each, array in zip(given, arrays, strict=True)
-        )
-        call = _Call(executor, arrays, batch, self._seed(executor, batch), self._paths, given if is_seen else None)
+        is_seen = all(map(_is_view, arrays, given))
+        call = _Call(executor, arrays, batch, self._seed(executor, batch), given if is_seen else None)
         self._last = call
         return call
 
@@ -382,21 +384,27 @@ class _Call:
     arrays: list[Array]
     batch: int | None
     seed: float
-    paths: list[tuple[Any, ...]]
     given: list[Any] | None
     """The arrays of the caller, if those are views of them, so that what is written into his is seen."""
 
-    def is_again(self, arguments: Sequence[Numbers]) -> bool:
-        """Whether the arguments are made of the same arrays."""
-        if self.given is None:
-            return False
-        try:
-            for path, given in zip(self.paths, self.given, strict=True):
-                if _at(arguments, path) is not given:
-                    return False
-        except (TypeError, LookupError):
-            return False
-        return True
+
+def _is_made_of(paths: list[tuple[Any, ...]]) -> Callable[[Any, Any], bool]:
+    """A function of arguments and a list of objects: whether those are what stands at the paths, one by one.
+
+    Written out as one expression, since it runs at every call.
+    """
+    keys = list(dict.fromkeys(key for path in paths for key in path))
+    places = {key: place for place, key in enumerate(keys)}
+    items = ["arguments" + "".join(f"[keys[{places[key]}]]" for key in path) for path in paths]
+    same = " and ".join(f"{item} is given[{place}]" for place, item in enumerate(items)) or "True"
+    function: Callable[[Any, Any], bool] = eval(f"lambda arguments, given: {same}", {"keys": keys})
+    return function
+
+
+def _is_view(array: Array, given: Any) -> bool:
+    return isinstance(given, np.ndarray) and (
+        array is given or array.base is given or array.base is given.base is not None
+    )
 
 
 def _at(arguments: Any, path: tuple[Any, ...]) -> Any:

@@ -72,7 +72,7 @@ class NumpyExecutor:
         with self._lock, np.errstate(all="ignore"):
             workspace = self._workspace(batch or 1)
             gradients = workspace.differentiate(arrays, seed)
-            return float(np.add.reduce(workspace.output(0, arrays))), gradients
+            return float(workspace.total(arrays)), gradients
 
     def _workspace(self, batch: int) -> "_Workspace":
         workspace = self._workspaces.get(batch)
@@ -125,6 +125,7 @@ class _Workspace:
             )
             for kind in (dtype, np.dtype(bool))
         )
+        self._ones = np.ones(batch, dtype)
         self._arguments = (
             executor.constants,
             self.shared,
@@ -132,7 +133,7 @@ class _Workspace:
             work,
             masks,
             batch,
-            np.ones(batch, dtype),
+            self._ones,
             d_shared,
             d_results,
         )
@@ -150,6 +151,11 @@ class _Workspace:
             buffer, row = self._executor.program.outputs[place]
             output = [*arrays, self._executor.constants][buffer][row : row + 1].reshape(-1)
         return output
+
+    def total(self, arrays: Sequence[Array]) -> float:
+        """The sum of the first output over the samples."""
+        output = self.output(0, arrays)
+        return float(output.dot(self._ones[: len(output)]))
 
     def differentiate(self, arrays: Sequence[Array], seed: float) -> list[Array]:
         """Run it forward and backward; the gradients are the caller's as long as they are held."""
@@ -194,7 +200,7 @@ class _Prepared:
         self.forward, self.backward, self._binds = functions
         self._gradients = gradients
         self._hands_out_copies = hands_out_copies or not _COUNTS_REFERENCES
-        self._bound: list[Array | None] = [None] * len(self._binds)
+        self._bound: Sequence[Array | None] = [None] * len(self._binds)
         self._unheld: list[int] = []
 
     def settle(self) -> None:
@@ -214,10 +220,12 @@ class _Prepared:
 
     def bind(self, arrays: Sequence[Array]) -> None:
         """Look at these arrays, one for each group, if not at them already."""
-        for place, array in enumerate(arrays):
-            if self._bound[place] is not array:
-                self._binds[place](array)
-                self._bound[place] = array
+        if arrays is self._bound:
+            return
+        for bind, array, before in zip(self._binds, arrays, self._bound, strict=True):
+            if array is not before:
+                bind(array)
+        self._bound = arrays
 
 
 _COUNTS_REFERENCES = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()

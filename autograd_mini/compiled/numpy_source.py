@@ -27,7 +27,6 @@ FORWARD: dict[str, tuple[str, ...]] = {
 
 PARTIALS: dict[str, tuple[str, ...]] = {
     "relu": ("sign({out}, {target})",),  # 1, 0 or NaN
-    "tanh": ("cosh({x}, {target})", "divide(1.0, {target}, {target})", "multiply({target}, {target}, {target})"),
     "sigmoid": (
         "multiply(0.5, {x}, {target})",
         "cosh({target}, {target})",
@@ -36,6 +35,12 @@ PARTIALS: dict[str, tuple[str, ...]] = {
     ),
 }
 """The same of derivatives."""
+
+DIVISORS: dict[str, tuple[str, ...]] = {"tanh": ("cosh({x}, {target})", "multiply({target}, {target}, {target})")}
+"""Derivatives that are 1 over something, which costs less than they do: by the row's name, that.
+
+The square is infinite beyond 355, and the derivative 0: there the row has what is left of doubles, below 1e-307.
+"""
 
 
 @dataclass(frozen=True)
@@ -177,10 +182,7 @@ class NumpySource:
         key = factor.buffer, factor.start, axes, batch
         if key in self._views:
             return self._views[key]
-        if len(axes) == 1 and axes[0][1] == 1 and batch != "same":
-            formula = f"{factor.buffer}[{factor.start}:{factor.start + axes[0][0]}]"
-        else:
-            formula = f"view({factor.buffer}, {factor.start}, {axes}" + (f", {batch!r})" if batch else ")")
+        formula = _sliced(factor, axes, batch)
         self._define(key, factor.buffer, formula)
         return self._views[key]
 
@@ -367,10 +369,6 @@ class NumpySource:
         factor = self.work((1,), BATCH in axes)
         return replace(factor, strides=tuple(strides.get(axis, 0) for axis in range(len(sizes))))
 
-    def fresh_on_all(self, step: Step) -> Factor:
-        """An array to work in with all axes of the step."""
-        return self.fresh([*range(len(step.sizes)), *([BATCH] if step.is_batched else [])], step.sizes)
-
     def fresh_like(self, target: Factor, step: Step) -> Factor:
         """An array to work in with the axes of the target."""
         return self.fresh(target.axes(), step.sizes)
@@ -550,9 +548,15 @@ class _Reverse:
             return
         names = self.source.operand_texts(step)
         names["out"] = self.source.view(self.source.result(step), step.outer)
-        for side, operand in enumerate(step.operands):
-            if isinstance(operand, View) and self._needs(operand, step):
-                self._pass_on(step, operand, upstream, *self._partial(step, op, side, names))
+        sides = [side for side, each in enumerate(step.operands) if isinstance(each, View) and self._needs(each, step)]
+        if isinstance(upstream, Factor):  # what may overwrite the derivatives by the result comes last
+            sides.sort(key=lambda side: self._is_like(step.operands[side], upstream, step))
+        for side in sides:
+            slope, number = self._partial(step, op, side, names)
+            divides = op.name in DIVISORS
+            self._pass_on(
+                step, step.operands[side], upstream, slope, number, is_last=side == sides[-1], divides=divides
+            )
 
     def _partial(self, step: Step, op: Op, side: int, names: dict[str, str]) -> tuple[Factor | None, float]:
         """The derivative of an operation by an operand, as an array, if any, and a number to multiply it by."""
@@ -562,12 +566,8 @@ class _Reverse:
         number = 1.0
         if formula is not None and formula.kind == "number":
             return None, _content(formula)
-        if (
-            op.name not in PARTIALS
-            and formula is not None
-            and formula.kind == "*"
-            and formula.operands[0].kind == "number"
-        ):
+        is_own = op.name in PARTIALS or op.name in DIVISORS
+        if not is_own and formula is not None and formula.kind == "*" and formula.operands[0].kind == "number":
             number, formula = _content(formula.operands[0]), formula.operands[1]
         if formula is not None and formula.kind == "name":
             return self._named(step, str(formula.content)), number
@@ -577,8 +577,9 @@ class _Reverse:
             rule = source.add_object("rule", op.partials[side])
             operands = ", ".join(names[each] for each in ("out", "x", "y")[: op.arity + 1])
             self.lines.append(f"copyto({target}, {rule}(NUMPY, {operands}))")
-        elif op.name in PARTIALS:
-            self.lines += [line.format(target=target, **names) for line in PARTIALS[op.name]]
+        elif is_own:
+            lines = PARTIALS[op.name] if op.name in PARTIALS else DIVISORS[op.name]
+            self.lines += [line.format(target=target, **names) for line in lines]
         else:
             source.formula(self.lines, formula, names, step, target)
         return array, number
@@ -593,34 +594,41 @@ class _Reverse:
     # Passing on
 
     def _pass_on(
-        self, step: Step, operand: Any, upstream: Factor | str, slope: Factor | None, number: float = 1.0
+        self,
+        step: Step,
+        operand: Any,
+        upstream: Factor | str,
+        slope: Factor | None,
+        number: float = 1.0,
+        is_last: bool = True,
+        divides: bool = False,
     ) -> None:
-        """Add upstream · slope · number to the derivatives by an operand, summed over what it is repeated on."""
+        """Add upstream · slope · number to the derivatives by an operand, summed over what it is repeated on.
+
+        is_last: whether it is the last operand that needs upstream; divides: whether slope is one over the slope.
+        """
         if not isinstance(operand, View) or not self._needs(operand, step):
             return
-        repeated = [axis for axis, stride in enumerate(operand.strides) if not stride]
-        is_summed = step.is_batched and not self.program.has_batch_axis(operand.buffer)
+        is_whole = all(operand.strides) and (not step.is_batched or self.program.has_batch_axis(operand.buffer))
         numbers = [] if number == 1.0 else [repr(number)]
         if isinstance(upstream, str):
             numbers.insert(0, upstream)
             if slope is None:
-                times = math.prod(step.sizes[axis] for axis in repeated)
-                numbers += [str(times)] * (times > 1) + ["batch"] * is_summed
-                self._add_number(step, operand, " * ".join(numbers))
+                self._add_number(step, operand, numbers)
                 return
         factors = [each for each in (upstream, slope) if isinstance(each, Factor)]
-        if (
-            not numbers
-            and len(factors) == 1
-            and not repeated
-            and not is_summed
-            and self._shares(operand, factors[0], step)
-        ):
-            return
-        if not repeated and not is_summed and isinstance(upstream, Factor):
-            self._takes_place(operand, upstream, step)
+        if divides and (numbers or not is_whole):
+            assert slope is not None
+            view = self.source.view(slope, step.sizes)
+            self.lines.append(f"divide(1.0, {view}, {view})")
+            divides = False
+        if is_whole and isinstance(upstream, Factor):
+            if not numbers and len(factors) == 1 and self._shares(operand, upstream, step):
+                return
+            if is_last and upstream.start not in self._lent:
+                self._takes_place(operand, upstream, step)
         for piece, target, parts in self._injective(step, operand, factors):
-            self._accumulate(piece, target, parts, numbers)
+            self._accumulate(piece, target, parts, numbers, "divide" if divides else "multiply")
 
     def _shares(self, operand: View, upstream: Factor, step: Step) -> bool:
         """Let the derivatives by the operand be those by the result, if nothing else is added to them."""
@@ -633,21 +641,26 @@ class _Reverse:
             self._lent.add(upstream.start)
         return True
 
-    def _is_like(self, operand: View, upstream: Factor, step: Step) -> bool:
+    def _is_like(self, operand: Any, upstream: Factor, step: Step) -> bool:
         """Whether the derivatives by an operand, which is used nowhere else, can lie where those by the result do."""
         is_there = upstream.buffer == self._gradient_name(operand.buffer) and all(upstream.strides)
         return is_there and self.source.uses.is_only_use(operand, step)
 
     def _takes_place(self, operand: View, upstream: Factor, step: Step) -> None:
-        """Let the derivatives by the only operand that has some overwrite those by the result, which end here."""
-        needed = [each for each in self._accesses(step) if self._needs(each, step)]
-        if len(needed) == 1 and upstream.start not in self._lent and self._is_like(operand, upstream, step):
+        """Let the derivatives by an operand overwrite those by the result, if they can."""
+        if self._is_like(operand, upstream, step):
             rows = self._rows(operand, step)
             self.home[operand.buffer][rows] = np.arange(upstream.start, upstream.start + len(rows))
 
-    def _add_number(self, step: Step, operand: View, number: str) -> None:
-        if self.source.uses.is_only_use(operand, step):
-            self.uniform[operand.buffer, operand.start] = number
+    def _add_number(self, step: Step, operand: View, numbers: list[str]) -> None:
+        """Add the product of numbers, which is the same for all, to the derivatives by an operand."""
+        times = math.prod(size for size, stride in zip(step.sizes, operand.strides, strict=True) if not stride)
+        is_summed = step.is_batched and not self.program.has_batch_axis(operand.buffer)
+        number = " * ".join([*numbers, *[str(times)] * (times > 1), *["batch"] * is_summed])
+        makers = self.source.uses.only_makers(operand, self._rows(operand, step))
+        if makers is not None:
+            for maker in makers:
+                self.uniform[operand.buffer, maker.start] = number
             return
         for piece, target, _ in self._injective(step, operand, []):
             is_first = self._is_first(target, piece)
@@ -668,7 +681,7 @@ class _Reverse:
             found += self._injective(part, shown, [factor.at(axis, place) for factor in factors])
         return found
 
-    def _accumulate(self, step: Step, operand: View, factors: list[Factor], numbers: list[str]) -> None:
+    def _accumulate(self, step: Step, operand: View, factors: list[Factor], numbers: list[str], function: str) -> None:
         """Add the product of factors and numbers to the derivatives by an operand, or be the first to."""
         source = self.source
         is_first = self._is_first(operand, step)
@@ -680,6 +693,10 @@ class _Reverse:
             source.contract(self.lines, factors[0], factors[1], target, step, is_first)
             return
         if not is_repeated:
+            if len(factors) == 2 and numbers:
+                smaller = min((0, 1), key=lambda side: math.prod(self._size(factors[side], step)))
+                factors[smaller] = self._multiplied(factors[smaller], " * ".join(numbers), step)
+                numbers = []
             arrays = [source.view(factor, step.sizes) for factor in factors]
             view = source.view(target, step.sizes)
             axes = None
@@ -691,7 +708,11 @@ class _Reverse:
                 return
             arrays = [array]
             numbers = [*numbers, *times]
-        self._write(view, arrays, " * ".join(numbers), is_first, target, step, axes)
+        self._write(view, arrays, " * ".join(numbers), is_first, target, step, axes, function)
+
+    def _size(self, factor: Factor, step: Step) -> list[int]:
+        """The sizes of its axes but that of the samples."""
+        return [step.sizes[axis] for axis in factor.axes() if axis != BATCH]
 
     def _multiplied(self, factor: Factor, number: str, step: Step) -> Factor:
         """A factor times a number."""
@@ -730,12 +751,9 @@ class _Reverse:
         target: Factor,
         step: Step,
         axes: list[int] | None,
+        function: str,
     ) -> None:
         lines = self.lines
-        if len(arrays) == 2 and number:
-            array = self.source.view(self.source.fresh_on_all(step), step.sizes, axes)
-            lines.append(f"multiply({arrays[0]}, {number}, {array})")
-            arrays, number = [array, arrays[1]], ""
         factors = [*arrays, number] if number else arrays
         if len(factors) == 1:
             lines.append(f"copyto({view}, {factors[0]})" if is_first else f"add({view}, {factors[0]}, {view})")
@@ -743,10 +761,10 @@ class _Reverse:
             negative = f"negative({factors[0]}, {view})"
             lines.append(negative if is_first else f"subtract({view}, {factors[0]}, {view})")
         elif is_first:
-            lines.append(f"multiply({factors[0]}, {factors[1]}, {view})")
+            lines.append(f"{function}({factors[0]}, {factors[1]}, {view})")
         else:
             array = self.source.view(self.source.fresh_like(target, step), step.sizes, axes)
-            lines.append(f"multiply({factors[0]}, {factors[1]}, {array})")
+            lines.append(f"{function}({factors[0]}, {factors[1]}, {array})")
             lines.append(f"add({view}, {array}, {view})")
 
 
@@ -758,7 +776,7 @@ class Uses:
         sizes = {program.unbatched_buffer: program.unbatched_rows, program.batched_buffer: program.batched_rows}
         self._counts = {buffer: np.zeros(size, dtype=int) for buffer, size in sizes.items()}
         self._makers = {(program.buffer_of(step), step.start): step for step in program.steps}
-        block = {buffer: np.zeros(size, dtype=int) for buffer, size in sizes.items()}
+        self._block = block = {buffer: np.zeros(size, dtype=int) for buffer, size in sizes.items()}
         for step in program.steps:
             block[program.buffer_of(step)][step.start : step.start + step.lanes] = step.start
         self._cut: set[tuple[int, int]] = set()
@@ -791,6 +809,14 @@ class Uses:
         """Whether nothing reads results of the step but by views that begin where they begin, and hold no others."""
         return (buffer, step.start) not in self._cut
 
+    def only_makers(self, operand: View, rows: NDArray[np.int64]) -> list[Step] | None:
+        """The steps whose results the operand is, all of each and each once, if nothing else uses any of them."""
+        if operand.buffer not in self._counts or (self._counts[operand.buffer][rows] != 1).any():
+            return None
+        starts = np.unique(self._block[operand.buffer][rows])
+        makers = [self._makers[operand.buffer, int(start)] for start in starts]
+        return makers if sum(maker.lanes for maker in makers) == len(np.unique(rows)) == len(rows) else None
+
     def is_only_use(self, operand: View, step: Step) -> bool:
         """Whether the operand is all results of a step, each once and in their order, and nothing else uses them."""
         maker = self._makers.get((operand.buffer, operand.start))
@@ -815,7 +841,8 @@ def _needs_operand(op: Op, side: int) -> bool:
     if op.name == "relu":
         return False
     found = _rules(op)
-    return op.name in PARTIALS or found is None or any(_mentions(formula, "xy"[side]) for formula in found[1])
+    is_own = op.name in PARTIALS or op.name in DIVISORS
+    return is_own or found is None or any(_mentions(formula, "xy"[side]) for formula in found[1])
 
 
 def _mentions(formula: Expression, letter: str) -> bool:
@@ -854,6 +881,27 @@ _TAKEN = frozenset(
         "prepare",
     )
 )
+
+
+def _sliced(factor: Factor, axes: tuple[tuple[int, int], ...], batch: str) -> str:
+    """A view of a buffer in the words of NumPy where it has some, which is faster and easier to read than `view`."""
+    buffer, start = factor.buffer, factor.start
+    long = [axis for axis in axes if axis[1]]
+    size = math.prod(size for size, _ in long)
+    strides = tuple(stride for _, stride in long)
+    if not axes and batch == "each":
+        return f"{buffer}[{start}]"
+    if len(long) < 2 and all(size == 1 for size, stride in axes if not stride):
+        stride = strides[0] if strides else 1
+        rows = f"{start}:{start + (size - 1) * stride + 1}" + (f":{stride}" if stride != 1 else "")
+        if not axes:
+            return f"{buffer}[{rows}]" if batch else f"{buffer}[{rows}].reshape(())"
+        if len(axes) == 1:
+            return f"{buffer}[{rows}, None]" if batch == "same" else f"{buffer}[{rows}]"
+    if len(long) == len(axes) and strides == strides_of(tuple(size for size, _ in axes)):
+        shape = [*(size for size, _ in axes), *({"each": [-1], "same": [1]}.get(batch, []))]
+        return f"{buffer}[{start}:{start + size}].reshape({', '.join(map(str, shape))})"
+    return f"view({buffer}, {start}, {axes}" + (f", {batch!r})" if batch else ")")
 
 
 def _axes_text(axes: tuple[int, ...]) -> str:
