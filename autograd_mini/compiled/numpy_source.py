@@ -891,7 +891,7 @@ def _sliced(factor: Factor, axes: tuple[tuple[int, int], ...], batch: str) -> st
     strides = tuple(stride for _, stride in long)
     if not axes and batch == "each":
         return f"{buffer}[{start}]"
-    if len(long) < 2 and all(size == 1 for size, stride in axes if not stride):
+    if len(long) < 2 and all(stride > 0 or size == 1 for size, stride in axes):
         stride = strides[0] if strides else 1
         rows = f"{start}:{start + (size - 1) * stride + 1}" + (f":{stride}" if stride != 1 else "")
         if not axes:
