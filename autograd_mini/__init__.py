@@ -3,7 +3,7 @@
 from autograd_mini import functions
 from autograd_mini.anomaly import Anomaly, detect_anomaly, find_anomaly
 from autograd_mini.check import Coordinate, Report, Verdict, assert_gradients, check_gradients
-from autograd_mini.compiled import CompiledGraph, NotTraceableError, compile_graph
+from autograd_mini.compiled import CompiledGraph, NotTraceableError, compile_graph, trace
 from autograd_mini.draw import draw
 from autograd_mini.draw_network import draw_network
 from autograd_mini.drawing import Drawing, RendererNotFound
@@ -47,6 +47,7 @@ __all__ = [
     "jacobian",
     "provenance",
     "topological_order",
+    "trace",
     "value_and_grad",
     "walkthrough",
 ]

@@ -37,6 +37,23 @@ def _array(items: list[Any], shape: tuple[int, ...]) -> Any:
     return array.reshape(shape)
 
 
+def listed(numbers: Numbers) -> list[Any]:
+    """Every number, in the order of `map_numbers`."""
+    if isinstance(numbers, np.ndarray):
+        found: list[Any] = numbers.ravel().tolist()
+        return found
+    if isinstance(numbers, dict):
+        numbers = list(numbers.values())
+    if not isinstance(numbers, list | tuple):
+        return [numbers]
+    return [each for number in numbers for each in listed(number)] if holds_containers(numbers) else list(numbers)
+
+
+def holds_containers(numbers: list[Any] | tuple[Any, ...]) -> bool:
+    """Whether a list holds lists, tuples, dicts or arrays; most are long and hold none."""
+    return any(issubclass(kind, list | tuple | dict | np.ndarray) for kind in set(map(type, numbers)))
+
+
 def flatten(numbers: Numbers, name: str = "") -> Iterator[tuple[str, Any]]:
     """Every number with its name, such as `W[0][1]` or `layer['W'][0]`, in the order of `map_numbers`."""
     if isinstance(numbers, list | tuple | np.ndarray):

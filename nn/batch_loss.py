@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from autograd_mini import TABLE, NotTraceableError, Op, Value, apply, compile_graph, topological_order
+from autograd_mini import TABLE, NotTraceableError, Op, Value, apply, topological_order, trace
 from nn.stand_ins import Column, StandIns, standing_in
 
 Number: TypeAlias = Value | float
@@ -23,25 +23,6 @@ Loss: TypeAlias = Callable[[list[Any], list[Any]], Any]
 """A function of the predictions and the targets of a batch, a sample each."""
 
 _SIZES = (2, 3)
-
-
-def trace(function: Callable[..., Any], *examples: Any, parameters: list[Value]) -> Any:
-    """What a function returns when it is traced. Raises NotTraceableError where its Python looks at the numbers."""
-
-    def traced(*arguments: Any) -> None:
-        raise _Traced(function(*arguments))  # nothing needs to be compiled
-
-    try:
-        compile_graph(traced, *examples, parameters=parameters)
-    except _Traced as end:
-        return end.result
-    raise NotTraceableError("fit: expected the function to be run")
-
-
-class _Traced(Exception):  # noqa: N818  # no error
-    def __init__(self, result: Any) -> None:
-        super().__init__()
-        self.result = result
 
 
 # Predictions
@@ -217,14 +198,15 @@ def _record(
                 sample_of[leaf] = sample
         return output
 
-    output = trace(run, predictions, targets, parameters=parameters)
+    output, _ = trace(run, predictions, targets, parameters=parameters)
     if not isinstance(output, Value):
         raise NotTraceableError("fit: expected a loss that depends on the predictions, got a plain number")
-    for parameter in parameters:
-        leaves[parameter] = _Leaf(parameter)
-        sample_of[parameter] = _NO_SAMPLE
+    known = set(parameters)
     for node in _nodes(output):
-        if node not in sample_of:
+        if node in known:
+            leaves[node] = _Leaf(node)
+            sample_of[node] = _NO_SAMPLE
+        elif node not in sample_of:
             sample_of[node] = _common([sample_of[parent] for parent in node.parents])
     return _Recording(output, leaves, sample_of)
 

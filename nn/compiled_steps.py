@@ -1,14 +1,15 @@
 """The steps of a training in arrays: model and loss are traced once, for one sample, and compiled."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_mini import CompiledGraph, NotTraceableError, Value, compile_graph
-from nn.batch_loss import Formula, Layout, find_formula, trace
+from autograd_mini import CompiledGraph, NotTraceableError, Value, compile_graph, trace
+from nn.batch_loss import Layout, find_formula
 from nn.data import Sample
 from nn.stand_ins import Column
 from nn.steps import Batch, EagerSteps, Measured, Order, Task
@@ -168,41 +169,24 @@ class _Program:
         self._task = task
         if any(_holds_values(data) for data in (task.samples, task.targets, *(task.validation or ()))):
             raise NotTraceableError("fit: expected plain numbers as samples and targets, got Values")
-        self._layout, self._formula = self._find_formula()
-        columns = [0.0] * len(self._formula.columns)
-        examples = [task.samples[0], *([columns] if columns else []), *([2.0] if self._formula.needs_size else [])]
-        self._model: CompiledGraph | None = None
-        self._parameters = np.array(task.parameters, dtype=object)  # so that gradients are arrays
-        self.graph: CompiledGraph = compile_graph(self._loss, *examples, parameters=self._parameters)
-
-    def _find_formula(self) -> tuple[Layout, Formula]:
-        task = self._task
-        prediction = trace(task.model, task.samples[0], parameters=task.parameters)
-        layout = Layout(prediction)
-        numbers = [value.data for value in layout.numbers(prediction)]
+        prediction, (self._sample,) = trace(task.model, task.samples[0], parameters=task.parameters)
+        self._layout = Layout(prediction)
+        self._outputs = self._layout.numbers(prediction)
+        numbers = [value.data for value in self._outputs]
         targets = [task.targets[place % len(task.targets)] for place in range(3)]
-        return layout, find_formula(task.measures["loss"], layout, [numbers] * 3, targets, task.parameters)
-
-    def _loss(self, sample: Any, *rest: Any) -> Value | float:
-        columns, size = self._named(rest)
-        prediction = self._layout.numbers(self._task.model(sample))
-        return self._formula(prediction, columns, size)
-
-    def _named(self, rest: tuple[Any, ...]) -> tuple[list[Value], Value | float]:
-        """The columns and the size, if they are there."""
-        columns = rest[0] if self._formula.columns else []
-        return columns, rest[-1] if self._formula.needs_size else 0.0
+        self._formula = find_formula(task.measures["loss"], self._layout, [numbers] * 3, targets, task.parameters)
+        columns = [Value(0.0) for _ in self._formula.columns]
+        size = Value(2.0)
+        loss = self._formula(self._outputs, columns, size)
+        inputs = [self._sample, *([columns] if columns else []), *([size] if self._formula.needs_size else [])]
+        self._parameters = np.array(task.parameters, dtype=object)  # so that gradients are arrays
+        self.graph: CompiledGraph = compile_graph(loss, *inputs, parameters=self._parameters)
+        self._model: CompiledGraph | None = None
 
     def predictions(self, parameters: Array, data: _Arrays) -> list[Any]:
         """The model's predictions of these samples, made of `Value`s, as it returns them."""
         if self._model is None:
-            model, layout = self._task.model, self._layout
-            self._model = compile_graph(
-                lambda sample: layout.numbers(model(sample)),
-                self._task.samples[0],
-                parameters=self._parameters,
-                reduction="none",
-            )
+            self._model = compile_graph(self._outputs, self._sample, parameters=self._parameters, reduction="none")
         outputs = self._model.value(parameters, data.samples()).T.tolist()
         return [self._layout.put([Value(number) for number in each]) for each in outputs]
 
@@ -252,4 +236,5 @@ def _column(column: Column, targets: Array) -> Array:
 
 
 def _holds_values(data: list[Sample]) -> bool:
-    return any(isinstance(n, Value) for sample in data for n in (sample if isinstance(sample, list) else [sample]))
+    numbers: Iterable[Any] = chain.from_iterable(data) if isinstance(data[0], list) else data  # type: ignore[arg-type]
+    return any(issubclass(kind, Value) for kind in set(map(type, numbers)))

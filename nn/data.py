@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from autograd_mini import Value
 from nn.checks import as_number, describe, plural, without_arrays
 
@@ -33,6 +35,11 @@ def read_data(
 
 def read_samples(where: str, data: Any, name: str) -> list[Sample]:
     """X or y as a list of numbers, or of rows of numbers that are equally long; every number finite."""
+    if isinstance(data, np.ndarray) and data.dtype.kind in "fiub" and data.ndim in (1, 2) and data.size:
+        numbers = data.astype(float)
+        if np.isfinite(numbers).all():
+            samples: list[Sample] = numbers.tolist()
+            return samples
     data = without_arrays(data)
     if not isinstance(data, Sequence) or isinstance(data, (str, bytes)):
         raise TypeError(f"{where}: expected {name} to be a list or an array, got {describe(data)}")

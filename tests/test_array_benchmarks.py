@@ -15,11 +15,11 @@ import pytest
 from benchmarks import array_process, compiled_speed, turns
 from benchmarks.array_engines import ARRAY_ENGINES
 from benchmarks.array_picture import picture
-from benchmarks.array_report import page, tables, three_digits
+from benchmarks.array_report import README_START, page, tables, three_digits
 from benchmarks.array_training import TRAININGS, load_digits
 from benchmarks.array_workloads import ARRAY_PROGRAMS, ArrayWorkload
 from benchmarks.engines import Outcome
-from benchmarks.report import as_markdown, as_text
+from benchmarks.report import README_END, as_markdown, as_text, into_readme
 from benchmarks.rounds import Task, disagreement
 from benchmarks.rounds import reference_outcome as scalar_outcome
 from benchmarks.turns import Contest, Contests, Effort, Turns, Worker, eager_outcome, measure, paired_ratio, steps
@@ -275,6 +275,17 @@ def test_the_page_says_how_it_was_measured() -> None:
     assert "over 2 turns in each of 2 rounds" in text
     assert as_markdown(tables(RESULTS)[0]) in text
     assert text.endswith("- Command: `make bench`\n")
+
+
+def test_the_targets_go_into_the_readme_where_it_is_marked() -> None:
+    readme = (TESTS.parent / "README.md").read_text(encoding="utf-8")
+    new = into_readme(readme, tables(RESULTS)[:1], README_START)
+    before, _, rest = new.partition(README_START)
+    written, _, after = rest.partition(README_END)
+    assert written.startswith("\n\n### Targets\n\n| workload | beside |")
+    assert "| NumPy, written by hand | 1.00 times |" in written
+    assert readme.startswith(before + README_START)
+    assert readme.endswith(README_END + after)
 
 
 def test_the_picture_shows_every_engine_and_is_the_same_each_time() -> None:

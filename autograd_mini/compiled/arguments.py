@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from autograd_mini.compiled.scalars import Group
 from autograd_mini.engine import NUMBER_TYPES, shorten
 from autograd_mini.graph import Node
-from autograd_mini.nested import Numbers, flatten, map_numbers, reshape
+from autograd_mini.nested import Numbers, flatten, holds_containers, map_numbers, reshape
 
 Array = NDArray[Any]
 
@@ -127,9 +127,9 @@ def _shape(example: Any) -> tuple[int, ...] | None:
         return None
     if not isinstance(example, (list, tuple)):
         return ()
+    if not holds_containers(example):
+        return (len(example),)
     shapes = {_shape(item) for item in example} if not any(isinstance(item, np.ndarray) for item in example) else {None}
-    if not example:
-        return (0,)
     inner = shapes.pop()
     return None if shapes or inner is None else (len(example), *inner)
 
@@ -147,11 +147,15 @@ def _check_keys(name: str, example: Any, given: Any) -> None:
 
 
 def _has_dicts(example: Any) -> bool:
-    return isinstance(example, dict) or (isinstance(example, (list, tuple)) and any(map(_has_dicts, example)))
+    if isinstance(example, (list, tuple)):
+        return holds_containers(example) and any(map(_has_dicts, example))
+    return isinstance(example, dict)
 
 
 def _has_tuples(example: Any) -> bool:
-    return isinstance(example, tuple) or (isinstance(example, list) and any(map(_has_tuples, example)))
+    if isinstance(example, list):
+        return holds_containers(example) and any(map(_has_tuples, example))
+    return isinstance(example, tuple)
 
 
 def _rebuilt(example: Any, shaped: Iterator[Any]) -> Any:

@@ -20,7 +20,7 @@ from autograd_mini.compiled.tangents import tangents
 from autograd_mini.compiled.tracing import NotTraceableError, tracing
 from autograd_mini.engine import NUMBER_TYPES, shorten
 from autograd_mini.graph import Node, topological_order
-from autograd_mini.nested import Numbers, flatten, reshape
+from autograd_mini.nested import Numbers, flatten, listed, reshape
 from autograd_mini.value import Value
 
 Array = NDArray[Any]
@@ -30,7 +30,7 @@ DTYPES = ("float64", "float32")
 
 
 def compile_graph(
-    function: Callable[..., Any],
+    function: Callable[..., Any] | Numbers,
     *arguments: Numbers,
     parameters: Any = None,
     argnums: int | tuple[int, ...] = 0,
@@ -42,6 +42,7 @@ def compile_graph(
 
     arguments: examples of its arguments: numbers, or nested lists, tuples, dicts or arrays of numbers. The function
     gets `Value`s in their place, as with `grad`. What else it depends on is constant.
+    function: instead, what was recorded already: a `Value`, or lists of `Value`s, with its leaves as arguments.
     parameters: `Value`s that the function reaches by itself, such as a model's; nested as the arguments may be. They
     are then the first argument of the compiled graph, by the name "parameters".
     argnums: by which arguments to differentiate, counted from 0.
@@ -53,8 +54,10 @@ def compile_graph(
     Raises `NotTraceableError` where the Python code depends on the numbers, TypeError or ValueError that names the
     argument.
     """
-    if not callable(function):
-        raise TypeError(f"compile_graph: expected a function, got {type(function).__name__} {shorten(function)}")
+    if not callable(function) and not any(isinstance(number, Value) for _, number in flatten(function)):
+        raise TypeError(
+            f"compile_graph: expected a function or a Value, got {type(function).__name__} {shorten(function)}"
+        )
     for name, choice, choices in (
         ("reduction", reduction, REDUCTIONS),
         ("dtype", dtype, DTYPES),
@@ -63,6 +66,22 @@ def compile_graph(
         if choice not in choices:
             raise ValueError(f"compile_graph: expected {name} to be one of {', '.join(choices)}, got {choice!r}")
     return CompiledGraph(function, arguments, parameters, argnums, reduction, dtype, executor)
+
+
+def trace(function: Callable[..., Any], *arguments: Numbers, parameters: Any = None) -> tuple[Any, tuple[Any, ...]]:
+    """What a function returns, recorded on fresh `Value`s in place of its arguments; and those.
+
+    The arguments are as for `compile_graph`, which takes what is returned: compile_graph(result, *arguments). Raises
+    `NotTraceableError` where the Python code depends on the numbers of the arguments, or of the parameters.
+    """
+    if not callable(function):
+        raise TypeError(f"trace: expected a function, got {type(function).__name__} {shorten(function)}")
+    own = [Argument(name, example) for name, example in zip(_names(function, len(arguments)), arguments, strict=True)]
+    given = [] if parameters is None else _leaves_of(Argument("parameters", parameters))
+    inputs = [[Value(number) for number in argument.numbers()] for argument in own]
+    fresh = tuple(argument.filled(iter(leaves)) for argument, leaves in zip(own, inputs, strict=True))
+    with tracing([leaf for leaves in (given, *inputs) for leaf in leaves]):
+        return function(*fresh), fresh
 
 
 class CompiledGraph:
@@ -75,7 +94,7 @@ class CompiledGraph:
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., Any] | Numbers,
         arguments: Sequence[Numbers],
         parameters: Any,
         argnums: int | tuple[int, ...],
@@ -90,7 +109,7 @@ class CompiledGraph:
         self._argnums = _check_argnums(argnums, len(self._arguments))
         self._is_one = isinstance(argnums, int)
         self._reduction, self._dtype, self._executor_name = reduction, np.dtype(dtype), executor
-        self.scalars, result = _trace(function, own, first)
+        self.scalars, result = _traced(function, own, first) if callable(function) else _read(function, [*first, *own])
         self._returned = type(result).__name__
         self._shape = _shape_of(result)
         self._groups = [group for argument in self._arguments for group in argument.groups()]
@@ -272,7 +291,7 @@ class CompiledGraph:
 # Tracing
 
 
-def _trace(function: Callable[..., Any], own: list[Argument], first: list[Argument]) -> tuple[Scalars, Any]:
+def _traced(function: Callable[..., Any], own: list[Argument], first: list[Argument]) -> tuple[Scalars, Any]:
     """The function's scalars, and what it returned. Traced at two points, so that what differs is found."""
     found, result = _recorded(function, own, first, lambda number: number)
     again, _ = _recorded(function, own, first, lambda number: 0.75 * number + 0.125)
@@ -287,17 +306,21 @@ def _trace(function: Callable[..., Any], own: list[Argument], first: list[Argume
 def _recorded(
     function: Callable[..., Any], own: list[Argument], first: list[Argument], shifted: Callable[[float], float]
 ) -> tuple[Scalars, Any]:
-    given = [_leaves_of(argument) for argument in first]
-    inputs = [[Value(shifted(number)) for number in argument.numbers()] for argument in own]
-    with tracing([leaf for leaves in (*given, *inputs) for leaf in leaves]):
-        result = function(*[argument.filled(iter(leaves)) for argument, leaves in zip(own, inputs, strict=True)])
+    examples = [argument.filled(map(shifted, argument.numbers())) for argument in own]
+    result, inputs = trace(function, *examples, parameters=first[0].example if first else None)
+    named = [Argument(argument.name, each) for argument, each in zip(own, inputs, strict=True)]
+    return _read(result, [*first, *named])
+
+
+def _read(result: Any, arguments: list[Argument]) -> tuple[Scalars, Any]:
+    """The scalars of a recorded result whose leaves the arguments hold."""
     outputs = [_check_output(number, name) for name, number in flatten(result)]
     if not outputs:
         raise TypeError("compile_graph: expected the function to return one number, or lists of numbers, got none")
     groups = []
-    for argument, leaves in zip([*first, *own], [*given, *inputs], strict=True):
-        remaining = iter(leaves)
-        groups += [(group, [next(remaining) for _ in range(group.size)]) for group in argument.groups()]
+    for argument in arguments:
+        leaves = iter(_leaves_of(argument))
+        groups += [(group, [next(leaves) for _ in range(group.size)]) for group in argument.groups()]
     return read(outputs, groups, list(_order(outputs))), result
 
 
@@ -322,14 +345,14 @@ def _check_output(number: Any, name: str) -> Any:
 
 
 def _leaves_of(argument: Argument) -> list[Value]:
-    leaves = [leaf for _, leaf in flatten(argument.example)]
+    leaves = listed(argument.example)
     for leaf in leaves:
         if not isinstance(leaf, Value) or leaf.op is not None:
             raise TypeError(
-                f"compile_graph: expected parameters to be leaf Values, got {type(leaf).__name__} {shorten(leaf)}"
+                f"compile_graph: expected {argument.name} to be leaf Values, got {type(leaf).__name__} {shorten(leaf)}"
             )
     if len(set(leaves)) < len(leaves):
-        raise ValueError("compile_graph: expected parameters that differ, got one twice")
+        raise ValueError(f"compile_graph: expected {argument.name} to hold Values that differ, got one twice")
     return leaves
 
 
@@ -338,7 +361,7 @@ def _are_same(one: Scalars, other: Scalars) -> bool:
     return same and list(map(repr, one.constants)) == list(map(repr, other.constants))
 
 
-def _names(function: Callable[..., Any], n_arguments: int) -> list[str]:
+def _names(function: Any, n_arguments: int) -> list[str]:
     """The names of the first parameters, and numbers where there are none."""
     try:
         parameters = list(inspect.signature(function).parameters.values())

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from autograd_mini.compiled import tape_loops
 from autograd_mini.compiled.lift import levels, split, views
 from autograd_mini.compiled.numpy_backend import NumpyExecutor, NumpyProgram
-from autograd_mini.compiled.program import Program
 from autograd_mini.compiled.scalar_passes import dot_products, logsumexps, sums
 from autograd_mini.compiled.scalars import Scalars
 from autograd_mini.compiled.tape import Tape
-from autograd_mini.ops import TABLE, Op
+from autograd_mini.ops import ADD, LOGADDEXP, NEG, SUB, TABLE, Op
 
 Array = NDArray[Any]
 
@@ -80,7 +79,9 @@ def choose(
     batch: int | None,
 ) -> Executor:
     """The executor of that name; for "auto" the one that costs less."""
-    if name == "tape":
+    number_by_number = len(scalars.kinds) * (batch or 1) * TAPE_MICROSECONDS
+    may_be_tape = name == "auto" and _fits_tape(scalars)
+    if name == "tape" or (may_be_tape and _is_more(_least_steps(scalars), number_by_number)):
         return _tape(scalars, is_batched, wanted, dtype)
     key = _key(scalars, is_batched, wanted)
     program = _programs.get(key)
@@ -89,18 +90,30 @@ def choose(
         for _, each in PASSES:
             shortened = each(shortened)
         leveled = levels(split(shortened, is_batched), is_batched)
-        if name == "auto" and _is_narrow(leveled, len(scalars.kinds), batch or 1) and _fits_tape(scalars):
+        rows = leveled.batched_rows * (batch or 1) + leveled.unbatched_rows
+        if may_be_tape and _is_more(len(leveled.steps), number_by_number - rows * NUMBER_MICROSECONDS):
             return _tape(scalars, is_batched, wanted, dtype)
         program = NumpyProgram(views(leveled), wanted)
         _programs.put(key, program)
     return NumpyExecutor(program, dtype)
 
 
-def _is_narrow(program: Program, operations: int, batch: int) -> bool:
-    """Whether number by number is less work than so many steps."""
-    rows = program.batched_rows * batch + program.unbatched_rows
-    arrays = len(program.steps) * STEP_MICROSECONDS + rows * NUMBER_MICROSECONDS
-    return len(program.steps) > FEW_STEPS and operations * batch * TAPE_MICROSECONDS < arrays
+def _is_more(steps: int, microseconds: float) -> bool:
+    """Whether so many steps take longer, and are worth another way."""
+    return steps > FEW_STEPS and steps * STEP_MICROSECONDS > microseconds
+
+
+def _least_steps(scalars: Scalars) -> int:
+    """How many steps there are at least: operations that wait for one another and are in no sum."""
+    depth = [0] * (scalars.n_leaves + len(scalars.kinds) + len(scalars.constants))
+    for place, kind, operands in scalars.operations():
+        before = max([depth[operand] for operand in operands])
+        depth[place] = before if kind in _JOINED else before + 1
+    return max(depth, default=0)
+
+
+_JOINED = (ADD, SUB, NEG, LOGADDEXP)
+"""Rows of which a pass makes one operation of many."""
 
 
 def _fits_tape(scalars: Scalars) -> bool:

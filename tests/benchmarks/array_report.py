@@ -13,6 +13,8 @@ from benchmarks.turns import SHARE_SECONDS, Contest, Contests, Effort, Turns, pa
 
 OURS = "ours"
 
+README_START = "<!-- make bench writes the targets -->"
+
 NAMES = {key: engine.name for key, engine in ARRAY_ENGINES.items()} | {
     "scikit-learn": "scikit-learn, MLPClassifier",
     "compiled": "autograd-mini, compiled",

@@ -1,7 +1,7 @@
 """The compiled path beside NumPy written by hand, PyTorch, CasADi, JAX and scikit-learn: `make bench`.
 
-Prints the targets and a table for each program, and writes them to docs/compiled_speed.md and .svg. Ctrl-C shows what
-there is by then.
+Prints the targets and a table for each program, and writes them to docs/compiled_speed.md and .svg, the targets to the
+README as well. Ctrl-C shows what there is by then.
 """
 
 import argparse
@@ -13,11 +13,11 @@ from pathlib import Path
 from benchmarks.array_engines import ARRAY_ENGINES
 from benchmarks.array_picture import picture
 from benchmarks.array_process import TURN_SECONDS
-from benchmarks.array_report import page, tables
+from benchmarks.array_report import README_START, page, tables
 from benchmarks.array_training import MOST_EPOCHS, TRAININGS
 from benchmarks.array_workloads import ARRAY_PROGRAMS
 from benchmarks.engine_speed import with_progress, write
-from benchmarks.report import BUILDS, as_text
+from benchmarks.report import BUILDS, as_text, into_readme
 from benchmarks.rounds import ROOT
 from benchmarks.turns import Contest, Contests, Effort, Turns, measure, steps
 
@@ -48,6 +48,7 @@ def options(words: Sequence[str] | None) -> argparse.Namespace:
     if chosen.quick:
         chosen.rounds, chosen.turns = 1, 2
     is_all = not chosen.quick and set(chosen.workloads) == {*names} and set(chosen.engines) == {*engines}
+    chosen.is_for_readme = is_all and not chosen.output
     chosen.output = chosen.output or (ROOT / "docs" if is_all else None)
     return chosen
 
@@ -94,6 +95,9 @@ def main(words: Sequence[str] | None = None) -> int:
             write(chosen.output / "compiled_speed.svg", picture(contests))
         else:
             print("No picture: matplotlib is not installed.", file=sys.stderr)
+    if chosen.is_for_readme:
+        readme = ROOT / "README.md"
+        write(readme, into_readme(readme.read_text(encoding="utf-8"), found[:1], README_START).encode())
     return 0
 
 

@@ -167,9 +167,9 @@ def page_of(heading: str, explanation: str, found: Sequence[Table], command: str
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
-def into_readme(readme: str, found: Sequence[Table]) -> str:
-    """The README with these tables in the place that is marked for them."""
-    before, start, rest = readme.partition(README_START)
+def into_readme(readme: str, found: Sequence[Table], start: str = README_START) -> str:
+    """The README with these tables in the place that is marked for them, from that mark on."""
+    before, start, rest = readme.partition(start)
     _, end, after = rest.partition(README_END)
     text = "\n\n".join("#" + as_markdown(table) for table in found)
     return "".join([before, start, "\n\n", text, "\n\n", end, after])
