@@ -570,13 +570,14 @@ def _operand(offset: int) -> str:
 
 
 def tape_backward(rows: Mapping[str, Any], arithmetic: Callable[[Any], Any]) -> str:
-    """A branch for each kind with derivatives: it moves `place` back to its first operand, and passes `gradient` on.
+    """A branch for each kind: it moves `place` back to its first operand, and passes `gradient` on, if it has derivatives.
 
     Bit 0 of `wanted` says that x is to get its share, and bit 1 that y is.
     """
     x, y = _share(1, 0, "gradient"), _share(2, 1, "gradient")
     # What was not chosen gets nothing: 0 * gradient may be NaN.
     branches = {"where": ["place -= 3", "if values[operands[place]] > 0.0:", *_indent(x), "else:", *_indent(y)]}
+    branches |= {condition: ["place -= 2"] for condition in _CHOICES if condition != "where"}
     for kind, op in rows.items():
         operands = _operand_names(op)
         lines = [f"place -= {len(operands)}", *_loads(operands)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,8 +142,9 @@ class CompiledGraph:
 
     def value_and_grad(self, *arguments: Numbers) -> tuple[Any, Any]:
         """The function's number and its gradient, computed together; see `value` and `grad`."""
+        if self._shape is not None:
+            self._refuse("value_and_grad")
         call = self._call(arguments)
-        self._check_single("value_and_grad")
         if self._reduction == "none" and call.batch is not None:
             values, gradients = call.executor.value_and_grad(call.arrays, call.batch, call.seed)
             return np.array(np.broadcast_to(values, call.batch)), self._gradient(gradients)
@@ -155,12 +156,14 @@ class CompiledGraph:
 
         An argument with a batch axis gets one for each sample. With reduction "none" it is the gradient of the sum.
         """
-        self._check_single("grad")
+        if self._shape is not None:
+            self._refuse("grad")
         return self.value_and_grad(*arguments)[1]
 
     def hessian_vector_product(self, *arguments: Numbers, vector: Numbers) -> Any:
         """The second derivatives by the arguments that `argnums` names, times a vector of their form and shape."""
-        self._check_single("hessian_vector_product")
+        if self._shape is not None:
+            self._refuse("hessian_vector_product")
         arrays, batch = self._read(arguments)
         vectors = [vector] if self._is_one else list(vector)
         if len(vectors) != len(self._argnums):
@@ -229,9 +232,8 @@ class CompiledGraph:
             self._executors[is_batched] = executor
         return executor
 
-    def _check_single(self, method: str) -> None:
-        if self._shape is not None:
-            raise TypeError(f"compiled, {method}: expected the function to return one number, got {self._returned}")
+    def _refuse(self, method: str) -> NoReturn:
+        raise TypeError(f"compiled, {method}: expected the function to return one number, got {self._returned}")
 
     def _reduced(self, total: float, call: "_Call") -> float:
         """The value of a batch, from the sum of the outputs that there are."""

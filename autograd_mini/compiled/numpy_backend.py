@@ -72,7 +72,7 @@ class NumpyExecutor:
         with self._lock, np.errstate(all="ignore"):
             workspace = self._workspace(batch or 1)
             gradients = workspace.differentiate(arrays, seed)
-            return float(workspace.total(arrays)), gradients
+            return workspace.total(arrays), gradients
 
     def _workspace(self, batch: int) -> "_Workspace":
         workspace = self._workspaces.get(batch)
@@ -154,8 +154,10 @@ class _Workspace:
 
     def total(self, arrays: Sequence[Array]) -> float:
         """The sum of the first output over the samples."""
-        output = self.output(0, arrays)
-        return float(output.dot(self._ones[: len(output)]))
+        output = self._outputs[0]
+        if output is None:
+            output = self.output(0, arrays)
+        return float(output.dot(self._ones) if len(output) > 1 else output[0])
 
     def differentiate(self, arrays: Sequence[Array], seed: float) -> list[Array]:
         """Run it forward and backward; the gradients are the caller's as long as they are held."""
@@ -201,18 +203,15 @@ class _Prepared:
         self._gradients = gradients
         self._hands_out_copies = hands_out_copies or not _COUNTS_REFERENCES
         self._bound: Sequence[Array | None] = [None] * len(self._binds)
-        self._unheld: list[int] = []
+        self._unheld = 0
 
     def settle(self) -> None:
         """Take note of how often the gradients are referred to while nobody else holds them."""
-        self._unheld = self._references()
-
-    def _references(self) -> list[int]:
-        return list(map(sys.getrefcount, self._gradients))
+        self._unheld = sum(map(sys.getrefcount, self._gradients))
 
     def is_free(self) -> bool:
         """Whether nobody holds the gradient."""
-        return self._hands_out_copies or self._references() == self._unheld
+        return self._hands_out_copies or sum(map(sys.getrefcount, self._gradients)) == self._unheld
 
     def hand_out(self) -> list[Array]:
         """The gradients, in the shapes of their groups."""

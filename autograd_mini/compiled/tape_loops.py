@@ -81,14 +81,14 @@ def arrange(
     codes = 4 * kinds
     for number in range(n_operations):
         kind = kinds[number]
-        if WHERE < kind <= LAST_CONDITION:
-            continue  # a condition is constant but for jumps
         first = starts[number] + 1 if kind == WHERE else starts[number]
-        for place in range(first, starts[number + 1]):
+        is_condition = WHERE < kind <= LAST_CONDITION  # constant but for jumps, yet it comes after what it compares
+        for place in range(starts[number], starts[number + 1]):
             operand = operands[place]
             if operand >= 0 and depends[operand]:
-                codes[number] |= 1 << (place - first)
                 depends[n_leaves + number] = True
+                if place >= first and not is_condition:
+                    codes[number] |= 1 << (place - first)
 
     is_needed = np.zeros(n_leaves + n_operations, np.bool_)
     if root >= 0:
@@ -328,6 +328,16 @@ def run(
                 else:
                     if wanted & 2:
                         adjoints[operands[place + 2]] += gradient
+            elif kind == 1:  # <
+                place -= 2
+            elif kind == 2:  # <=
+                place -= 2
+            elif kind == 3:  # >
+                place -= 2
+            elif kind == 4:  # >=
+                place -= 2
+            elif kind == 5:  # and
+                place -= 2
             elif kind == 6:  # add
                 place -= 2
                 x = values[operands[place]]
