@@ -570,14 +570,13 @@ def _operand(offset: int) -> str:
 
 
 def tape_backward(rows: Mapping[str, Any], arithmetic: Callable[[Any], Any]) -> str:
-    """A branch for each kind: it moves `place` back to its first operand, and passes `gradient` on, if it has derivatives.
+    """A branch for each kind with derivatives: it moves `place` back to its first operand, and passes `gradient` on.
 
     Bit 0 of `wanted` says that x is to get its share, and bit 1 that y is.
     """
     x, y = _share(1, 0, "gradient"), _share(2, 1, "gradient")
     # What was not chosen gets nothing: 0 * gradient may be NaN.
     branches = {"where": ["place -= 3", "if values[operands[place]] > 0.0:", *_indent(x), "else:", *_indent(y)]}
-    branches |= {condition: ["place -= 2"] for condition in _CHOICES if condition != "where"}
     for kind, op in rows.items():
         operands = _operand_names(op)
         lines = [f"place -= {len(operands)}", *_loads(operands)]
@@ -586,7 +585,8 @@ def tape_backward(rows: Mapping[str, Any], arithmetic: Callable[[Any], Any]) -> 
             computed = [f"{part} = {text}" for part, text in parts]
             lines += _share(bit, bit, share, computed) if op.arity == 2 else [*computed, _added(0, share)]
         branches[kind] = lines
-    return _branches(branches, rows)
+    conditions = ["else:  # a condition has none", "    place -= 2"]
+    return "\n".join([_branches(branches, rows), *conditions])
 
 
 def _share(operand: int, bit: int, share: str, parts: Sequence[str] = ()) -> list[str]:

@@ -62,6 +62,7 @@ class CompiledSteps:
             self._program.check(*self._task.validation)
             self._validation = self._program.arrays(*self._task.validation)
         self._epoch_data = self._data
+        self._looks, self._attributes = 0, _attributes_of(self._task.model, set())
         self._has_metrics = len(self._task.measures) > 1
         self._move: Callable[[], None] = self._move_values
         self.read()
@@ -85,6 +86,7 @@ class CompiledSteps:
         return self._eager.batch(batch)
 
     def differentiate(self, batch: Batch) -> Measured:
+        self._is_settled = False
         data = self._epoch_data.part(batch)
         loss, gradient = self._program.graph.value_and_grad(self._numbers, *data.arguments())
         if math.isfinite(loss) and np.isfinite(gradient).all():
@@ -101,6 +103,7 @@ class CompiledSteps:
         return measured
 
     def move(self) -> bool:
+        self._is_settled = False
         self._move()
         return bool(np.isfinite(self._numbers).all())
 
@@ -121,18 +124,27 @@ class CompiledSteps:
         return numbers
 
     def settle(self) -> None:
+        if self._is_settled:
+            return
         parameters = self._task.parameters
         for parameter, number, gradient in zip(
             parameters, self._numbers.tolist(), self._gradient.tolist(), strict=True
         ):
             parameter.data, parameter.grad = number, gradient
+        self._is_settled = True
 
     def read(self) -> None:
         self._eager.read()
         self._numbers = np.array(self._eager.numbers())
         self._gradient: Array = np.array([parameter.grad for parameter in self._task.parameters])
+        self._is_settled = True
 
     def still_hold(self) -> bool:
+        """Compares on a sample where the model's attributes are not what they were, and at times even if they are."""
+        self._looks += 1
+        before, self._attributes = self._attributes, _attributes_of(self._task.model, set())
+        if self._attributes == before and self._looks not in (1, 10, 100, 1000):
+            return True
         self.settle()
         try:
             self._program.compare(self._task.samples[:1], self._task.targets[:1], [[0]])
@@ -229,6 +241,25 @@ class _Program:
                     f"fit: expected model and loss to be the same when traced, got a loss of {loss} and traced {found}:"
                     " they may compare numbers by ==, or count their calls"
                 )
+
+
+def _attributes_of(thing: Any, seen: set[int]) -> Any:
+    """What a model consists of, however nested, in a form that differs where an attribute was changed.
+
+    Of `Value`s, whose numbers training changes, and of what is no container it is who they are.
+    """
+    if isinstance(thing, (str, int, float, bool, type(None))):
+        return thing
+    if id(thing) in seen or isinstance(thing, Value):
+        return id(thing)
+    seen.add(id(thing))
+    if isinstance(thing, (list, tuple)):
+        if thing and isinstance(thing[0], Value):
+            return id(thing), len(thing)
+        return id(thing), [_attributes_of(each, seen) for each in thing]
+    if isinstance(thing, dict):
+        return id(thing), {key: _attributes_of(each, seen) for key, each in thing.items()}
+    return id(thing), {name: _attributes_of(each, seen) for name, each in getattr(thing, "__dict__", {}).items()}
 
 
 def _column(column: Column, targets: Array) -> Array:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 USE = """
 import math
-from autograd_mini import Value, check_gradients, grad, silu, walkthrough
+from autograd_mini import Value, check_gradients, compile_graph, grad, silu, walkthrough
 from autograd_mini.cli import main
 from autograd_mini.walkthrough import BackwardFrame
 from nn import MLP
@@ -30,6 +30,10 @@ assert "swish" in (Value.silu.__doc__ or "")
 assert check_gradients(silu, 0.7)
 assert check_gradients(grad(silu), 0.7)
 assert MLP(1, [2, 1], activation="silu")(1.0).op is not None
+for executor in ("numpy", "tape"):
+    value, gradient = compile_graph(silu, 0.0, executor=executor).value_and_grad(0.7)
+    assert math.isclose(value, y.data)
+    assert math.isclose(gradient, x.grad)
 forward, _, backward = walkthrough(y)
 assert forward.symbols == "v₂ = silu(v₁)"
 assert isinstance(backward, BackwardFrame)

@@ -142,7 +142,7 @@ def generated_again(folder: Path) -> dict[str, str]:
     """The files that hold generated text, copied to a folder and written again as `make functions` does."""
     pytest.importorskip("cogapp")
     pytest.importorskip("ruff")
-    (folder / "autograd_mini").mkdir(exist_ok=True)
+    (folder / "autograd_mini" / "compiled").mkdir(parents=True, exist_ok=True)
     for name in ["pyproject.toml", "autograd_mini/ops.py", "autograd_mini/source_code.py", *GENERATED]:
         if not (folder / name).exists():
             shutil.copy(ROOT / name, folder / name)
@@ -161,7 +161,7 @@ def test_generated_text_that_was_edited_is_written_again(name: str, tmp_path: Pa
     right = (ROOT / name).read_text(encoding="utf-8")
     edited = right.replace('"""The sine of x', '"""The Sine of x').replace("data = math.sin(x)", "data = math.cos(x)")
     assert edited != right
-    (tmp_path / "autograd_mini").mkdir()
+    (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).write_text(edited, encoding="utf-8")
     assert generated_again(tmp_path)[name] == right
 

@@ -406,4 +406,6 @@ def test_the_branches_of_a_row_by_hand() -> None:
         "        adjoints[operands[place]] += gradient * y",
         "    if wanted & 2:",
         "        adjoints[operands[place + 1]] += gradient * x",
+        "else:  # a condition has none",
+        "    place -= 2",
     ]

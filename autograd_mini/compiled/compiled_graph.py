@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from autograd_mini.compiled import executors
 from autograd_mini.compiled.arguments import Argument, plain
+from autograd_mini.compiled.collector import paused_collector
 from autograd_mini.compiled.executors import Executor
 from autograd_mini.compiled.explanation import explanation
 from autograd_mini.compiled.scalars import Scalars, read
@@ -80,7 +81,7 @@ def trace(function: Callable[..., Any], *arguments: Numbers, parameters: Any = N
     given = [] if parameters is None else _leaves_of(Argument("parameters", parameters))
     inputs = [[Value(number) for number in argument.numbers()] for argument in own]
     fresh = tuple(argument.filled(iter(leaves)) for argument, leaves in zip(own, inputs, strict=True))
-    with tracing([leaf for leaves in (given, *inputs) for leaf in leaves]):
+    with paused_collector(), tracing([leaf for leaves in (given, *inputs) for leaf in leaves]):
         return function(*fresh), fresh
 
 
@@ -109,7 +110,9 @@ class CompiledGraph:
         self._argnums = _check_argnums(argnums, len(self._arguments))
         self._is_one = isinstance(argnums, int)
         self._reduction, self._dtype, self._executor_name = reduction, np.dtype(dtype), executor
-        self.scalars, result = _traced(function, own, first) if callable(function) else _read(function, [*first, *own])
+        with paused_collector():
+            recorded = _traced(function, own, first) if callable(function) else _read(function, [*first, *own])
+        self.scalars, result = recorded
         self._returned = type(result).__name__
         self._shape = _shape_of(result)
         self._groups = [group for argument in self._arguments for group in argument.groups()]
@@ -228,7 +231,8 @@ class CompiledGraph:
         executor = self._executors.get(is_batched)
         if executor is None:
             wanted = self._wanted if self._shape is None else ()
-            executor = executors.choose(self.scalars, is_batched, wanted, self._dtype, self._executor_name, batch)
+            with paused_collector():
+                executor = executors.choose(self.scalars, is_batched, wanted, self._dtype, self._executor_name, batch)
             self._executors[is_batched] = executor
         return executor
 

@@ -328,16 +328,6 @@ def run(
                 else:
                     if wanted & 2:
                         adjoints[operands[place + 2]] += gradient
-            elif kind == 1:  # <
-                place -= 2
-            elif kind == 2:  # <=
-                place -= 2
-            elif kind == 3:  # >
-                place -= 2
-            elif kind == 4:  # >=
-                place -= 2
-            elif kind == 5:  # and
-                place -= 2
             elif kind == 6:  # add
                 place -= 2
                 x = values[operands[place]]
@@ -510,6 +500,8 @@ def run(
                 adjoints[operands[place]] += gradient * (
                     0.5 * math.erfc(-x * 0.7071067811865476) + x * math.exp(-0.5 * x * x) / 2.5066282746310002
                 )
+            else:  # a condition has none
+                place -= 2
             # [[[end]]]
 
         for column in range(len(batched)):
