@@ -65,6 +65,8 @@ class CompiledSteps:
         self._looks, self._attributes = 0, _attributes_of(self._task.model, set())
         self._has_metrics = len(self._task.measures) > 1
         self._move: Callable[[], None] = self._move_values
+        self._known_by: Any = None
+        self._rows: tuple[Any, ...] = ()
         self.read()
         self._last_finite = self._numbers.copy()
 
@@ -80,24 +82,25 @@ class CompiledSteps:
         optimizer = self._task.optimizer
         self._move = self._move_arrays if _moves_arrays(optimizer) else self._move_values
         know = getattr(optimizer, "know", None)
-        self._rows = (know(self._task.parameters),) if callable(know) else ()
+        if callable(know) and optimizer is not self._known_by:
+            self._known_by, self._rows = optimizer, (know(self._task.parameters),)
 
     def batch(self, batch: Batch) -> tuple[list[Sample], list[Sample]]:
         return self._eager.batch(batch)
 
     def differentiate(self, batch: Batch) -> Measured:
-        self._is_settled = False
         data = self._epoch_data.part(batch)
         loss, gradient = self._program.graph.value_and_grad(self._numbers, *data.arguments())
         if math.isfinite(loss) and np.isfinite(gradient).all():
             measured = {"loss": loss}
             if self._has_metrics:
                 measured |= self._metrics(data, self.batch(batch)[1])
-            np.copyto(self._gradient, gradient)
+            self._gradient = gradient
+            self._is_settled = False
         else:
             self.settle()
             measured = self._eager.differentiate(batch)
-            self._gradient[:] = [parameter.grad for parameter in self._task.parameters]
+            self._gradient = np.array([parameter.grad for parameter in self._task.parameters])
         if math.isfinite(measured["loss"]):
             np.copyto(self._last_finite, self._numbers)
         return measured
@@ -127,16 +130,17 @@ class CompiledSteps:
         if self._is_settled:
             return
         parameters = self._task.parameters
-        for parameter, number, gradient in zip(
-            parameters, self._numbers.tolist(), self._gradient.tolist(), strict=True
-        ):
-            parameter.data, parameter.grad = number, gradient
+        for parameter, number in zip(parameters, self._numbers.tolist(), strict=True):
+            parameter.data = number
+        if self._gradient is not None:
+            for parameter, number in zip(parameters, self._gradient.tolist(), strict=True):
+                parameter.grad = number
         self._is_settled = True
 
     def read(self) -> None:
         self._eager.read()
         self._numbers = np.array(self._eager.numbers())
-        self._gradient: Array = np.array([parameter.grad for parameter in self._task.parameters])
+        self._gradient: Array | None = None  # that of the `Value`s, which is not needed
         self._is_settled = True
 
     def still_hold(self) -> bool:

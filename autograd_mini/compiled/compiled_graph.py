@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_mini.compiled import executors
-from autograd_mini.compiled.arguments import Argument, plain
+from autograd_mini.compiled.arguments import Argument, is_view, plain
 from autograd_mini.compiled.collector import paused_collector
 from autograd_mini.compiled.executors import Executor
 from autograd_mini.compiled.explanation import explanation
@@ -202,7 +202,7 @@ class CompiledGraph:
         arrays, batch = self._read(arguments)
         executor = self._executor(arrays, batch)
         given = [_at(arguments, path) for path in self._paths]
-        is_seen = all(map(_is_view, arrays, given))
+        is_seen = all(map(is_view, arrays, given))
         call = _Call(executor, arrays, batch, self._seed(executor, batch), given if is_seen else None)
         self._last = call
         return call
@@ -428,12 +428,6 @@ def _is_made_of(paths: list[tuple[Any, ...]]) -> Callable[[Any, Any], bool]:
     same = " and ".join(f"{item} is given[{place}]" for place, item in enumerate(items)) or "True"
     function: Callable[[Any, Any], bool] = eval(f"lambda arguments, given: {same}", {"keys": keys})
     return function
-
-
-def _is_view(array: Array, given: Any) -> bool:
-    return isinstance(given, np.ndarray) and (
-        array is given or array.base is given or array.base is given.base is not None
-    )
 
 
 def _at(arguments: Any, path: tuple[Any, ...]) -> Any:
