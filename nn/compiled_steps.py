@@ -67,6 +67,7 @@ class CompiledSteps:
         self._move: Callable[[], None] = self._move_values
         self._known_by: Any = None
         self._rows: tuple[Any, ...] = ()
+        self._gradient: Array | None
         self.read()
         self._last_finite = self._numbers.copy()
 
@@ -140,7 +141,7 @@ class CompiledSteps:
     def read(self) -> None:
         self._eager.read()
         self._numbers = np.array(self._eager.numbers())
-        self._gradient: Array | None = None  # that of the `Value`s, which is not needed
+        self._gradient = None  # that of the `Value`s, which is not needed
         self._is_settled = True
 
     def still_hold(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from compiled_models import MODELS, Model, assert_same, matrix_vector, recurrent, reference, sample
+from compiled_programs import LoopProgram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import run_in_threads
@@ -27,6 +28,7 @@ from autograd_mini import (
     exp,
     hessian,
     log,
+    log1p,
     logsumexp,
     maximum,
     tanh,
@@ -277,6 +279,34 @@ def test_a_row_of_the_users_own() -> None:
     check(lambda w, x: function(w * x) + function(x), [1.0, 1.0], [2.0, 3.0], [2.0, np.array([1.0, -2.0])], argnums=0)
 
 
+def test_a_row_of_the_users_own_may_have_any_name(executor: str) -> None:
+    if executor == "tape":
+        pytest.skip("has rows of the table only")
+    for name in ("tanh", "relu", "sigmoid", "maximum"):
+        square = Op(name=name, doc="", forward=lambda m, x: x * x, partials=(lambda m, out, x: 2.0 * x,))
+        check(row_function(square), [1.0], [3.0], [np.array([-1.0, 2.0])], executor=executor)
+
+
+def test_a_row_of_the_users_own_that_chooses_and_forgets_its_operand() -> None:
+    """Its result lies where its operand lay."""
+    above = Op(
+        name="above",
+        doc="",
+        forward=lambda m, x: m.where(x > 0.5, x, 0.0),
+        partials=(lambda m, out, x: m.where(out > 0, 1.0, 0.0),),
+    )
+    arguments = [np.array([0.1, 0.2, 0.3]), np.array([0.2, 0.4, 0.6])]
+    check(lambda x, y: sum(apply(above, a + b) for a, b in zip(x, y, strict=True)), arguments, arguments)
+
+
+def test_a_row_of_the_users_own_that_is_no_formula_divides_by_zero() -> None:
+    def quotient(m: Any, x: Any, y: Any) -> Any:
+        return x / y if np.ndim(x) >= 0 and float(0) == 0 and bool(np.all(y == y)) else x
+
+    own = Op("own", quotient, (lambda m, out, x, y: 1.0 / y, lambda m, out, x, y: -out / y), "")
+    assert compile_graph(row_function(own, 1, 0.0), 1.0).value_and_grad(2.0) == (INF, INF)
+
+
 # Random programs
 
 
@@ -384,6 +414,44 @@ def assert_within(found: Any, expected: Any, allowed: Any) -> None:
         is_same = (found == expected) | (np.isnan(found) & np.isnan(expected))
         is_close = np.abs(found - expected) <= allowed
     assert np.all(is_same | is_close | (allowed == INF)), f"expected {expected}, got {found}"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_loops_are_equal_to_the_engine(seed: int) -> None:
+    program, random = LoopProgram(seed), np.random.default_rng(seed)
+    count = len(program.shapes)
+    argnums = tuple(sorted(random.permutation(count)[: random.integers(1, count + 1)].tolist()))
+    examples = program.arguments(random, [False] * count)
+    compiled = compile_graph(program, *examples, argnums=argnums, executor="numpy")
+    held = []
+    for batch in (0, 1, 3, 3):
+        batched = [bool(batch) and place != seed % 4 for place in range(count)]
+        arguments = program.arguments(random, batched, batch)
+        expected_value, expected = reference(program, examples, arguments, argnums)
+        value, gradient = compiled.value_and_grad(*arguments)
+        largest = max(1.0, *(np.abs(array).max() for array in expected))
+        assert abs(value - expected_value) <= 1e-10 * max(largest, abs(expected_value))
+        for one, other in zip(gradient, expected, strict=True):
+            assert np.abs(one - other).max() <= 1e-10 * largest
+        held.append((gradient, [array.copy() for array in gradient]))
+    for gradient, copies in held:
+        assert all(map(np.array_equal, gradient, copies))
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 2))
+def test_random_loops_have_second_derivatives(seed: int, executor: str) -> None:
+    program, random = LoopProgram(seed), np.random.default_rng(seed)
+    count = len(program.shapes)
+    x, vector = (program.arguments(random, [False] * count) for _ in range(2))
+    compiled = compile_graph(program, *x, argnums=tuple(range(count)), executor=executor)
+    found = compiled.hessian_vector_product(*x, vector=tuple(vector))
+    step = 1e-5
+    above, below = (
+        compiled.grad(*[each + sign * step * way for each, way in zip(x, vector, strict=True)]) for sign in (1, -1)
+    )
+    largest = max(1.0, *(np.abs(array).max() for array in found))
+    for one, high, low in zip(found, above, below, strict=True):
+        assert np.abs(one - (high - low) / (2 * step)).max() <= 1e-5 * largest
 
 
 # What comes in and what comes out
@@ -593,6 +661,26 @@ def test_a_long_sum_and_a_wide_level(executor: str) -> None:
     check(lambda w, x: sum(map(tanh, matrix_vector(w, x))), [w, x[:, 0]], [w, x], executor=executor)
 
 
+@pytest.mark.parametrize(
+    "names", [("x", "d_x"), ("d_x", "x"), ("x", "x_1"), ("x_1", "bind_x"), ("shared", "shared_1"), ("rows", "results")]
+)
+def test_arguments_may_have_any_names(names: tuple[str, str]) -> None:
+    def product(x: Any, y: Any) -> Any:
+        return sum(tanh(a * b) * b for a, b in zip(x, y[[2, 0, 0, 1]], strict=True)) * tanh(x[0])
+
+    function: Any = eval(f"lambda {', '.join(names)}: product({', '.join(names)})", {"product": product})
+    arguments = [np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.5, 0.6, 0.7])]
+    check(function, arguments, arguments, argnums=(0, 1), executor="numpy")
+
+
+def test_what_cancels_out_in_the_function_does_so_compiled(executor: str) -> None:
+    def cross_entropy(x: Any, y: Any) -> Any:
+        return maximum(x, 0.0) - x * y + log1p(exp(-abs(x)))
+
+    check(cross_entropy, [1.0, 1.0], [60.0, 1.0], [np.array([60.0, -60.0]), np.array([1.0, 0.0])], executor=executor)
+    check(lambda x, y: (x + 1.0) - x + y, [1.0, 1.0], [1e17, 1.0], argnums=1, executor=executor)
+
+
 # Refusals
 
 
@@ -704,7 +792,7 @@ def test_an_example_that_is_no_number_is_refused(example: Any) -> None:
 
 def test_what_is_no_function_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^compile_graph: expected .*function.*, got "):
-        compile_graph(3.0, 1.0)  # type: ignore[arg-type]
+        compile_graph(3.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -1030,6 +1118,18 @@ def test_second_derivatives_of_every_row(name: str) -> None:
         matrix = np.array(hessian(function, argnums)(*point), dtype=float)
         found = compiled.hessian_vector_product(*point, vector=vector)
         assert_same(np.array(found), matrix @ np.array(vector), 1e-11)
+
+
+def test_second_derivatives_with_conditions_on_results(executor: str) -> None:
+    compiled = compile_graph(lambda x: (1.5 + tanh(x)) ** x, 1.0, executor=executor)
+    for x in (0.7, -0.3):
+        expected = hessian(lambda x: (1.5 + tanh(x)) ** x)(x)
+        assert_same(compiled.hessian_vector_product(x, vector=1.0), expected, 1e-11)
+
+
+def test_second_derivatives_beside_a_division_by_zero(executor: str) -> None:
+    compiled = compile_graph(lambda x: maximum(x * x / 0.0, 3.0) * 0.0 + x, 1.0, executor=executor)
+    assert math.isnan(compiled.hessian_vector_product(2.0, vector=1.0))
 
 
 def test_a_wrong_vector_is_named() -> None:

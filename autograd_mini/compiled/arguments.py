@@ -71,7 +71,7 @@ class Part:
         self._example = example
         self.is_array = isinstance(example, np.ndarray)
         self._has_tuples = _has_tuples(example)
-        self._last: tuple[Any, Any] = _NOTHING, None
+        self._last: tuple[object, Array] = _NOTHING, np.zeros(0)
 
     def read(self, argument: Any, dtype: np.dtype[Any]) -> Array:
         """Its numbers in the argument of a call, as an array of shape (size,), or (size, batch) with one axis more."""

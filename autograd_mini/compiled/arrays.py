@@ -158,9 +158,7 @@ class Arrays:
         """An array to work in with these axes, the last one fastest."""
         own = [axis for axis in axes if axis is not None and axis != BATCH]
         strides = dict(zip(own, strides_of(tuple(sizes[axis] for axis in own)), strict=True))
-        return replace(
-            self.work((), BATCH in axes), strides=tuple(strides.get(axis, 0) for axis in range(len(sizes)))
-        )
+        return replace(self.work((), BATCH in axes), strides=tuple(strides.get(axis, 0) for axis in range(len(sizes))))
 
     def kept(self, step: Step) -> Factor:
         """An array for as many numbers as the step has terms, which stay until the way back."""

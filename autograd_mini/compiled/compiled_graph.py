@@ -41,14 +41,16 @@ def compile_graph(
 ) -> "CompiledGraph":
     """Trace a function of numbers once, for one sample, and give it back as array code that runs on many.
 
+    function: an ordinary function of numbers; or what was recorded already, a `Value` or lists of `Value`s.
     arguments: examples of its arguments: numbers, or nested lists, tuples, dicts or arrays of numbers. The function
-    gets `Value`s in their place, as with `grad`. What else it depends on is constant.
-    function: instead, what was recorded already: a `Value`, or lists of `Value`s, with its leaves as arguments.
+    gets `Value`s in their place, as with `grad`; what else it depends on is constant. Of what was recorded: its
+    leaves, nested in the same ways.
     parameters: `Value`s that the function reaches by itself, such as a model's; nested as the arguments may be. They
     are then the first argument of the compiled graph, by the name "parameters".
     argnums: by which arguments to differentiate, counted from 0.
     reduction: what becomes of the samples of a batch: their "mean", their "sum", or "none", each by itself.
-    dtype: "float64", or "float32" for some seven digits, in half the memory.
+    dtype: "float64", or "float32" for some seven digits in half the memory; on the tape it is that of what goes in
+    and comes out.
     executor: "numpy", array by array; "tape", number by number, compiled by numba, for graphs that are narrow and
     deep, needs `pip install 'autograd-mini[numba]'`; "auto" chooses by what each would cost.
 
@@ -103,7 +105,7 @@ class CompiledGraph:
         dtype: str,
         executor: str,
     ) -> None:
-        names = _names(function, len(arguments))
+        names = _names(function, len(arguments)) if callable(function) else _labels(arguments)
         own = [Argument(name, plain(example)) for name, example in zip(names, arguments, strict=True)]
         first = [] if parameters is None else [Argument("parameters", plain(parameters))]
         self._arguments = [*first, *own]
@@ -279,6 +281,7 @@ class CompiledGraph:
     def explain(self, *, passes: bool = False) -> str:
         """The program in readable form, for the last call, or for one point before the first.
 
+        The steps are those on arrays, also where the tape runs the operations one by one.
         passes: also the computation as it was recorded, and after each pass.
         """
         executor = self._shown_executor()
@@ -377,6 +380,12 @@ def _names(function: Any, n_arguments: int) -> list[str]:
     names = [parameter.name for parameter in parameters if parameter.kind in plain_ones][:n_arguments]
     numbered = (f"argument_{place}" for place in count(len(names)))
     return [*names, *(next(numbered) for _ in range(n_arguments - len(names)))]
+
+
+def _labels(arguments: Sequence[Any]) -> list[str]:
+    """The labels of arguments that are `Value`s by themselves, and numbers where there are none."""
+    labels = [argument.label if isinstance(argument, Value) else "" for argument in arguments]
+    return [label or f"argument_{place}" for place, label in enumerate(labels)]
 
 
 def _check_argnums(argnums: Any, n_arguments: int) -> tuple[int, ...]:

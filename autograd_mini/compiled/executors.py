@@ -28,7 +28,8 @@ STEP_MICROSECONDS = 2.5
 NUMBER_MICROSECONDS = 0.002
 """what each of its numbers takes, a sample,"""
 TAPE_MICROSECONDS = 0.012
-"""and what an operation takes on the tape, a sample. All measured by tests/benchmarks/compiled_speed.py."""
+"""and what an operation takes on the tape, a sample. All are rounded from what the programs of
+tests/benchmarks/compiled_speed.py took: only where the two ways differ several times does it matter which is taken."""
 
 
 FEW_STEPS = 200

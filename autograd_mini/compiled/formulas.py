@@ -117,8 +117,8 @@ class Writer:
             operands = [self._write(operand) for operand in formula.operands]
             spent = self._spent(formula)
             is_condition = formula.kind in _CONDITIONS
-            if target is not None:
-                result = target
+            if target is not None and not (formula.kind == "where" and target == operands[1]):
+                result = target  # a choice writes the other first
             elif spent and not is_condition and formula.kind != "where":
                 result = spent[0]
             else:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autograd_mini.compiled import numpy_runtime
 from autograd_mini.compiled.formulas import FUNCTIONS
-from autograd_mini.compiled.numpy_source import NumpySource, Source
+from autograd_mini.compiled.numpy_source import Source, numpy_source
 from autograd_mini.compiled.program import Program
 from autograd_mini.ops import NUMPY
 
@@ -27,9 +27,7 @@ class NumpyProgram:
     def __init__(self, program: Program, wanted: Sequence[int]) -> None:
         self.program = program
         self.wanted = tuple(wanted)
-        writer = NumpySource(program, wanted)
-        self.source: Source = writer.write()
-        self.rows = writer.rows(program.unbatched_buffer), writer.rows(program.batched_buffer)
+        self.source = numpy_source(program, wanted)
         self.prepare = _compiled(self.source)
 
 
@@ -112,7 +110,7 @@ class _Workspace:
         self._executor = executor
         self._batch = batch
         dtype = executor.dtype
-        unbatched, batched = executor.code.rows
+        unbatched, batched = executor.code.source.rows
         self.shared = np.zeros(unbatched, dtype)
         self.results = np.zeros((batched, batch), dtype)
         d_shared, d_results = np.zeros_like(self.shared), np.zeros_like(self.results)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,6 @@ class Rows:
 
     buffer: int
     rows: Indices
-
-    def overlaps(self, other: "Rows") -> bool:
-        """Whether they may have a row in common."""
-        return (
-            self.buffer == other.buffer and self.rows.min() <= other.rows.max() and other.rows.min() <= self.rows.max()
-        )
 
 
 @dataclass(frozen=True)
@@ -182,10 +176,3 @@ class Program:
 def axis_sizes(cuts: list[int]) -> tuple[int, ...]:
     """The sizes of the axes between cuts; a cut is how many places the axes after it have: [1, 4, 12] is 3 × 4."""
     return tuple(outer // inner for inner, outer in pairwise(cuts))[::-1]
-
-
-def constant_rows(constants: list[float], numbers: Any) -> Indices:
-    """Rows of their own at the end of the constants."""
-    start = len(constants)
-    constants.extend(numbers)
-    return np.arange(start, len(constants))

@@ -125,14 +125,14 @@ class ReverseSource:
         found = formulas_of(op)
         lines = PARTIALS.get(op) or DIVISORS.get(op)
         formula = simplified(found[1][side], known(step)) if found is not None and lines is None else None
+        if formula is not None and formula.kind == "number":
+            return Slope(None, _content(formula))
         number = 1.0
         if formula is not None and formula.kind == "*" and formula.operands[0].kind == "number":
             number, formula = _content(formula.operands[0]), formula.operands[1]
-        if formula is not None and formula.kind == "number":
-            return Slope(None, _content(formula))
         if formula is not None and formula.kind == "name":
-            is_result = formula.content == "out"
-            factor = arrays.result(step) if is_result else arrays.factor(step.operands["xy".index(str(formula.content))])
+            letter = str(formula.content)
+            factor = arrays.result(step) if letter == "out" else arrays.factor(step.operands["xy".index(letter)])
             return Slope(factor, number)
         array = arrays.work(step.outer, step.is_batched)
         target = arrays.view(array, step.outer)
@@ -200,7 +200,8 @@ class ReverseSource:
             share.arrays[smaller] = self._multiplied(share.arrays[smaller], " * ".join(share.numbers), step)
             share.numbers = []
         if len(share.arrays) == 2 and is_repeated:
-            self.lines += product_lines(self._arrays, *share.arrays, target, step.sizes, is_first)
+            left, right = share.arrays
+            self.lines += product_lines(self._arrays, left, right, target, step.sizes, is_first)
         elif is_repeated:
             self._add_sum(step, target, share, is_first)
         else:

@@ -4,13 +4,14 @@ from functools import lru_cache
 
 from autograd_mini.compiled.program import Step
 from autograd_mini.compiled.scalars import Kind
-from autograd_mini.ops import LOGADDEXP, MAXIMUM, MINIMUM, RELU, SIGMOID, TANH, Op, arithmetic
+from autograd_mini.ops import LOGADDEXP, MAXIMUM, MINIMUM, RELU, SIGMOID, SOFTPLUS, TANH, Op, arithmetic
 from autograd_mini.source_code import Expression, NotWritableError, rules
 
 FORWARD: dict[Kind, tuple[str, ...]] = {
     RELU: ("maximum({x}, 0.0, out={out})",),
     # Below -709.8 the exponential is infinite, and this 0: there the row has what is left of doubles, below 1e-308.
     SIGMOID: ("negative({x}, {out})", "exp({out}, {out})", "add(1.0, {out}, {out})", "divide(1.0, {out}, {out})"),
+    SOFTPLUS: ("logaddexp({x}, 0.0, out={out})",),
     **{op: (f"{op.name}({{x}}, {{y}}, out={{out}})",) for op in (MAXIMUM, MINIMUM, LOGADDEXP)},
 }
 """Rows for which NumPy has a function, or a shorter way than their own rule. Tests hold them to their rows."""
@@ -22,6 +23,12 @@ PARTIALS: dict[Kind, tuple[str, ...]] = {
         "cosh({target}, {target})",
         "divide(0.5, {target}, {target})",
         "multiply({target}, {target}, {target})",
+    ),
+    SOFTPLUS: (
+        "negative({x}, {target})",
+        "exp({target}, {target})",
+        "add(1.0, {target}, {target})",
+        "divide(1.0, {target}, {target})",
     ),
 }
 """The same of derivatives."""

@@ -12,27 +12,35 @@ Operation: TypeAlias = tuple[Kind, tuple[int, ...]]
 
 
 def sums(scalars: Scalars) -> Scalars:
-    """Chains of +, - and unary - whose links are used nowhere else become a sum, less another where some are minus."""
-    uses = scalars.uses()
+    """Chains of +, - and unary - whose links are used nowhere else become a sum, less another where some are minus.
+
+    A difference of two terms stays one, unless more is taken from it, and so does the order in a short chain with both
+    signs: what cancels out for the user, as in max(x, 0) - x * y + log1p(exp(-abs(x))), is to cancel out here.
+    """
     zeros = {~place for place, number in enumerate(scalars.constants) if number == 0}
-    terms: dict[int, list[tuple[int, bool]]] = {}  # of the sums that no other one has taken in; True is minus
-
-    def taken_in(operand: int, is_minus: bool) -> list[tuple[int, bool]]:
-        inner = terms.pop(operand, None) if operand >= 0 and uses[operand] == 1 else None
-        if inner is None:
-            return [(operand, is_minus)]
-        return [(term, not sign) for term, sign in inner] if is_minus else inner
-
-    for place, kind, operands in scalars.operations():
-        if kind is ADD or kind is SUB:
-            found, others = taken_in(operands[0], False), taken_in(operands[1], kind is SUB)
-            found += others
-            terms[place] = found
-        elif kind is NEG:
-            terms[place] = taken_in(operands[0], True)
+    first = scalars.n_leaves
+    linked = _linked(scalars, (ADD, SUB, NEG))
+    added = {place for place in linked if scalars.kinds[place - first] is ADD}
+    lessened = {operands[0] for _, kind, operands in scalars.operations() if kind is SUB}
+    taken_in = {
+        place
+        for place in linked
+        if scalars.kinds[place - first] is not SUB
+        or place in lessened
+        or not linked.isdisjoint(scalars.operands[place - first])
+    }
+    chains: dict[int, list[tuple[int, bool]]] = {}
+    roots = [place for place, kind, _ in scalars.operations() if kind in (ADD, SUB, NEG) and place not in taken_in]
+    while roots:
+        root = roots.pop()
+        chains[root] = _terms(scalars, root, taken_in)
+        if len(chains[root]) < _FEW_TERMS and len({is_minus for _, is_minus in chains[root]}) == 2:
+            is_sum = scalars.kinds[root - first] is ADD
+            chains[root] = _terms(scalars, root, added if is_sum else set())
+            roots += [term for term, _ in chains[root] if term in taken_in]
 
     def rewrite(place: int, kind: Kind, operands: tuple[int, ...]) -> list[Operation]:
-        found = terms.get(place, [])
+        found = chains.get(place, [])
         if len(found) < 3:
             return [(kind, operands)]
         found = [term for term in found if term[0] not in zeros] or found[:1]  # Python's sum() starts with 0
@@ -50,6 +58,37 @@ def sums(scalars: Scalars) -> Scalars:
     return rewritten(scalars, rewrite)
 
 
+_FEW_TERMS = 8
+
+
+def _linked(scalars: Scalars, kinds: tuple[Kind, ...]) -> set[int]:
+    """The operations of these kinds that an operation of these kinds uses, and nothing else does."""
+    uses = scalars.uses()
+    first = scalars.n_leaves
+    return {
+        operand
+        for _, kind, operands in scalars.operations()
+        if kind in kinds
+        for operand in operands
+        if operand >= first and uses[operand] == 1 and scalars.kinds[operand - first] in kinds
+    }
+
+
+def _terms(scalars: Scalars, root: int, taken_in: set[int]) -> list[tuple[int, bool]]:
+    """What a chain joins, from left to right, with the operations that it takes in opened; True is minus."""
+    found = []
+    remaining = [(root, False)]
+    while remaining:
+        place, is_minus = remaining.pop()
+        if place != root and place not in taken_in:
+            found.append((place, is_minus))
+            continue
+        kind, operands = scalars.kinds[place - scalars.n_leaves], scalars.operands[place - scalars.n_leaves]
+        signs = (is_minus != (kind is NEG), is_minus != (kind is SUB))
+        remaining += list(zip(operands, signs, strict=False))[::-1]
+    return found
+
+
 def _summed(terms: list[int], done: list[Operation]) -> int:
     """The sum of the terms, with an operation more in `done` where there are several."""
     if len(terms) == 1:
@@ -60,19 +99,13 @@ def _summed(terms: list[int], done: list[Operation]) -> int:
 
 def logsumexps(scalars: Scalars) -> Scalars:
     """Chains of logaddexp whose links are used nowhere else become one logsumexp."""
-    uses = scalars.uses()
-    terms: dict[int, list[int]] = {}
-    for place, kind, operands in scalars.operations():
-        if kind is LOGADDEXP:
-            found: list[int] = []
-            for operand in operands:
-                inner = terms.pop(operand, None) if operand >= 0 and uses[operand] == 1 else None
-                found = [*found, operand] if inner is None else [*found, *inner] if found else inner
-            terms[place] = found
+    linked = _linked(scalars, (LOGADDEXP,))
 
     def rewrite(place: int, kind: Kind, operands: tuple[int, ...]) -> list[Operation]:
-        found = terms.get(place, [])
-        return [("logsumexp", tuple(found))] if len(found) > 2 else [(kind, operands)]
+        if kind is not LOGADDEXP or place in linked:
+            return [(kind, operands)]
+        found = _terms(scalars, place, linked)
+        return [("logsumexp", tuple(term for term, _ in found))] if len(found) > 2 else [(kind, operands)]
 
     return rewritten(scalars, rewrite)
 

@@ -14,9 +14,7 @@ from autograd_mini.compiled.row_formulas import known
 from autograd_mini.source_code import Expression
 
 
-def formula_lines(
-    arrays: Arrays, formula: Expression, names: dict[str, str], step: Step, target: str
-) -> list[str]:
+def formula_lines(arrays: Arrays, formula: Expression, names: dict[str, str], step: Step, target: str) -> list[str]:
     """target = a simplified formula, lane by lane, of what has these names."""
 
     def new_array(is_condition: bool) -> str:

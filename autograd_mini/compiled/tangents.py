@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autograd_mini.compiled.scalars import CONDITIONS, Group, Kind, Scalars
-from autograd_mini.ops import ABS, ADD, DIV, MUL, NEG, POW, SUB, TABLE, Op, arithmetic
+from autograd_mini.ops import ABS, ADD, DIV, FLOAT_ERRORS, MUL, NEG, POW, SUB, TABLE, Op, arithmetic
 
 
 def tangents(scalars: Scalars, wanted: tuple[int, ...]) -> Scalars:
@@ -165,7 +165,10 @@ class _Tangents:
         for partial, direction in zip(kind.partials, directions, strict=True):
             if direction is None:
                 continue
-            slope = partial(self.m, out, *operands)
+            try:
+                slope = partial(self.m, out, *operands)
+            except FLOAT_ERRORS:  # Python raises where IEEE 754 has an infinity
+                slope = partial(self.m, out, *[_Number(self, self._place(operand)) for operand in operands])
             if not isinstance(slope, _Number) and slope == -1.0:
                 term = self.apply(NEG, direction)
             else:

@@ -94,7 +94,7 @@ class Worker:
 
     def __init__(self, contest: Contest, key: str, limit: float = LIMIT_SECONDS) -> None:
         self.limit = limit
-        folder = ENGINES[key].folder if contest.kind == "tracing" else ""
+        folder = ENGINES[key].folder if contest.kind == "tracing" else ENGINES["compiled"].folder  # as in a wheel
         words = [contest.kind, key, contest.program, str(contest.size)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.array_process", *words],
