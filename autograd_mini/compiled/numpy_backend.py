@@ -3,6 +3,7 @@
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from threading import Lock
 from typing import Any
 
@@ -46,6 +47,7 @@ class NumpyExecutor:
         self.constants = np.array(program.constants, dtype)
         self._workspaces: OrderedDict[int, _Workspace] = OrderedDict()
         self._lock = Lock()
+        self._quietly = _quiet_caller()
 
     def value(self, arrays: Sequence[Array], batch: int | None) -> Array:
         """The first output, of every sample."""
@@ -53,24 +55,35 @@ class NumpyExecutor:
 
     def values(self, arrays: Sequence[Array], batch: int | None) -> list[Array]:
         """Every output, of every sample."""
-        with self._lock, np.errstate(all="ignore"):
-            workspace = self._workspace(batch or 1)
-            workspace.bind(arrays).forward()
-            return [workspace.output(place, arrays).copy() for place in range(len(self.program.outputs))]
+        with self._lock:
+            outputs: list[Array] = self._quietly(self._values, arrays, batch or 1)
+            return outputs
 
     def value_and_grad(self, arrays: Sequence[Array], batch: int | None, seed: float) -> tuple[Array, list[Array]]:
         """The first output of every sample, and the derivatives of seed times their sum by the wanted groups."""
-        with self._lock, np.errstate(all="ignore"):
-            workspace = self._workspace(batch or 1)
-            gradients = workspace.differentiate(arrays, seed)
+        with self._lock:
+            workspace, gradients = self._quietly(self._differentiated, arrays, batch or 1, seed)
             return workspace.output(0, arrays).copy(), gradients
 
     def sum_and_grad(self, arrays: Sequence[Array], batch: int | None, seed: float) -> tuple[float, list[Array]]:
         """The same with the sum of the output over the samples."""
-        with self._lock, np.errstate(all="ignore"):
-            workspace = self._workspace(batch or 1)
-            gradients = workspace.differentiate(arrays, seed)
-            return workspace.total(arrays), gradients
+        with self._lock:
+            found: tuple[float, list[Array]] = self._quietly(self._sum_and_grad, arrays, batch or 1, seed)
+            return found
+
+    def _values(self, arrays: Sequence[Array], batch: int) -> list[Array]:
+        workspace = self._workspace(batch)
+        workspace.bind(arrays).forward()
+        return [workspace.output(place, arrays).copy() for place in range(len(self.program.outputs))]
+
+    def _differentiated(self, arrays: Sequence[Array], batch: int, seed: float) -> tuple["_Workspace", list[Array]]:
+        workspace = self._workspace(batch)
+        return workspace, workspace.differentiate(arrays, seed)
+
+    def _sum_and_grad(self, arrays: Sequence[Array], batch: int, seed: float) -> tuple[float, list[Array]]:
+        workspace = self._workspace(batch)
+        gradients = workspace.differentiate(arrays, seed)
+        return workspace.total(arrays), gradients
 
     def _workspace(self, batch: int) -> "_Workspace":
         workspace = self._workspaces.get(batch)
@@ -79,6 +92,18 @@ class NumpyExecutor:
             if len(self._workspaces) > MOST_BATCH_SIZES:
                 self._workspaces.popitem(last=False)
         return workspace
+
+
+def _quiet_caller() -> Callable[..., Any]:
+    """What calls a function while NumPy says nothing of infinities and NaN, which are right answers.
+
+    From NumPy 2 on, that is a variable of the context: one that is prepared costs less than entering `errstate`.
+    """
+    if int(np.__version__.partition(".")[0]) < 2:
+        return np.errstate(all="ignore")(lambda function, *arguments: function(*arguments))
+    context = Context()
+    context.run(np.seterr, all="ignore")
+    return context.run
 
 
 def _compiled(source: Source) -> Callable[..., Any]:
