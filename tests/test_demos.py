@@ -6,6 +6,7 @@
 import importlib.util
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autograd_mini import compile_graph, topological_order
 from nn import mse_loss
+from nn.compiled_steps import CompiledSteps
+from nn.worked_example import network_output
 
 pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'autograd-mini[plot]'")
 pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'autograd-mini[sklearn]'")
@@ -406,3 +410,48 @@ def test_an_interrupted_descent_goes_on_with_the_next(
         "1 of at most 5 steps; Ctrl-C",
     ]
     assert (tmp_path / "linear_regression.png").exists()
+
+
+# The compiled path in the demos
+
+
+@pytest.mark.parametrize("demo", ["linear_regression", "moons", "breast_cancer", "digits"])
+def test_what_is_trained_in_arrays_is_what_the_engine_computes(
+    demo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the first batch of every training of a demo: the same loss, and the same gradient to 1e-12."""
+    compared = []
+    differentiate = CompiledSteps.differentiate
+
+    def differentiated(steps: Any, batch: Any) -> dict[str, float]:
+        measured = differentiate(steps, batch)
+        if steps not in compared:
+            compared.append(steps)
+            found = steps._gradient.copy()
+            steps.settle()
+            parameters = steps._task.parameters
+            loss, _ = steps._task.measure(*steps.batch(batch))
+            for parameter in parameters:
+                parameter.grad = 0.0
+            loss.backward()
+            expected = np.array([parameter.grad for parameter in parameters])
+            assert measured["loss"] == pytest.approx(loss.data, rel=1e-12)
+            assert np.allclose(found, expected, rtol=1e-12, atol=1e-12 * abs(expected).max())
+        return measured
+
+    monkeypatch.setattr(CompiledSteps, "differentiate", differentiated)
+    monkeypatch.setattr(sys, "argv", [demo, "short"])
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(DEMOS / f"{demo}.py"), run_name="__main__")
+    assert compared
+
+
+def test_the_worked_example_in_arrays() -> None:
+    """Gill & Gill's network at (2, 4, 3), and the gradient of its output."""
+    output = network_output()
+    leaves = [leaf for leaf in topological_order(output) if leaf.op is None]
+    output.backward()
+    compiled = compile_graph(output, leaves)
+    value, gradient = compiled.value_and_grad([float(leaf.data) for leaf in leaves])  # type: ignore[attr-defined]
+    assert value == pytest.approx(output.data, rel=1e-12)
+    assert gradient == pytest.approx([leaf.grad for leaf in leaves], rel=1e-12)  # type: ignore[attr-defined]

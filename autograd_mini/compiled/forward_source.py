@@ -1,5 +1,7 @@
 """The way forward as NumPy source code."""
 
+from dataclasses import replace
+
 from autograd_mini.compiled.arrays import Arrays
 from autograd_mini.compiled.contraction import Factor
 from autograd_mini.compiled.formulas import FUNCTIONS, simplified
@@ -38,8 +40,12 @@ class ForwardSource:
             self.lines += product_lines(arrays, left, right, arrays.result_on_all(step), step.sizes, is_first=True)
         elif step.kind == "logsumexp":
             self.weights[place] = arrays.kept(step)
-            operand = arrays.full_view(arrays.factor(step.operands[0]), step)
-            self.lines.append(f"logsumexp({operand}, {inner}, {arrays.full_view(self.weights[place], step)}, {target})")
+            operand, weights = (
+                arrays.full_view(each, step) for each in (arrays.factor(step.operands[0]), self.weights[place])
+            )
+            work = replace(arrays.work(step.outer, step.is_batched), strides=step.result_strides)
+            out, spare = (arrays.view(each, step.sizes) for each in (arrays.result_on_all(step), work))
+            self.lines.append(f"logsumexp({operand}, {inner}, {weights}, {out}, {spare})")
         else:
             self._choice(step, target)
 

@@ -33,20 +33,21 @@ def view(buffer: Array, start: int, axes: Axes, batch: str = "") -> Array:
     return as_strided(buffer[start:], shape, strides)
 
 
-def logsumexp(x: Array, axes: tuple[int, ...], weights: Array, out: Array) -> None:
-    """log Σ exp(x) over the axes into `out`, and its derivatives by x, the softmax, into `weights`."""
-    largest = np.maximum.reduce(x, axis=axes, keepdims=True)
-    np.subtract(x, largest, out=weights)
+def logsumexp(x: Array, axes: tuple[int, ...], weights: Array, out: Array, work: Array) -> None:
+    """log Σ exp(x) over the axes into `out`, and its derivatives by x, the softmax, into `weights`.
+
+    out and work, an array to work in, have axes of size 1 in the places of those.
+    """
+    np.maximum.reduce(x, axis=axes, out=work, keepdims=True)
+    np.subtract(x, work, out=weights)
     np.exp(weights, out=weights)
-    total = np.add.reduce(weights, axis=axes, keepdims=True)
-    np.divide(weights, total, out=weights)
-    np.log(total, out=total)
-    np.add(total, largest, out=total)
-    smallest = np.minimum.reduce(np.absolute(total), axis=None)
-    if smallest > _NEAR_ZERO and math.isfinite(np.add.reduce(total, axis=None)):
-        np.copyto(out, total.reshape(out.shape))
-        return
-    _logsumexp_in_order(x, axes, weights, out)
+    np.add.reduce(weights, axis=axes, out=out, keepdims=True)
+    np.divide(weights, out, out=weights)
+    np.log(out, out=out)
+    np.add(out, work, out=out)
+    np.absolute(out, out=work)
+    if not (np.minimum.reduce(work, axis=None) > _NEAR_ZERO and math.isfinite(np.add.reduce(out, axis=None))):
+        _logsumexp_in_order(x, axes, weights, out)
 
 
 _NEAR_ZERO = 1e-3
@@ -66,7 +67,7 @@ def _logsumexp_in_order(x: Array, axes: tuple[int, ...], weights: Array, out: Ar
         for earlier in places[:end]:
             results[earlier] *= by_before
         results[place] = by_term
-    np.copyto(out, total)
+    np.copyto(out, total.reshape(out.shape))
 
 
 def erf(x: Array, out: Array) -> None:
