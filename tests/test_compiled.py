@@ -398,7 +398,8 @@ def check_random_programs(program: Program, batch: int, seed: int, is_shared: bo
     values, gradients = compiled.value_and_grad(*([inputs[0][0], *inputs[1:]] if is_shared else inputs))
     assert_within(values, expected[:, 0], allowed[:, 0])
     for place, gradient in enumerate(gradients, start=1):
-        wanted, room = expected[:, place], allowed[:, place]
+        wanted: Any = expected[:, place]
+        room: Any = allowed[:, place]
         if is_shared and place == 1:
             with np.errstate(invalid="ignore", over="ignore"):
                 wanted, room = wanted.sum(), room.sum() + 1e-12 * finite[:, place].sum()
@@ -1182,4 +1183,4 @@ def test_nothing_is_allocated_after_the_first_calls() -> None:
     finally:
         tracemalloc.stop()
     assert kept[1].shape == (len(weights),)
-    assert most < 100_000  # bytes: a buffer of NumPy's own; the results of a layer would be 2,400,000
+    assert most < 500_000  # bytes: buffers of NumPy's own; the results of a layer would be 2,400,000
