@@ -7,10 +7,17 @@ from autograd_mini.compiled.scalars import Kind
 from autograd_mini.ops import LOGADDEXP, MAXIMUM, MINIMUM, RELU, SIGMOID, SOFTPLUS, TANH, Op, arithmetic
 from autograd_mini.source_code import Expression, NotWritableError, rules
 
+_SIGMOID = ("negative({x}, {into})", "exp({into}, {into})", "add(1.0, {into}, {into})", "divide(1.0, {into}, {into})")
+"""Below -709.8 the exponential is infinite, and this 0: there the row has what is left of doubles, below 1e-308."""
+
+
+def _sigmoid(into: str) -> tuple[str, ...]:
+    return tuple(line.replace("{into}", into) for line in _SIGMOID)
+
+
 FORWARD: dict[Kind, tuple[str, ...]] = {
     RELU: ("maximum({x}, 0.0, out={out})",),
-    # Below -709.8 the exponential is infinite, and this 0: there the row has what is left of doubles, below 1e-308.
-    SIGMOID: ("negative({x}, {out})", "exp({out}, {out})", "add(1.0, {out}, {out})", "divide(1.0, {out}, {out})"),
+    SIGMOID: _sigmoid("{out}"),
     SOFTPLUS: ("logaddexp({x}, 0.0, out={out})",),
     **{op: (f"{op.name}({{x}}, {{y}}, out={{out}})",) for op in (MAXIMUM, MINIMUM, LOGADDEXP)},
 }
@@ -24,12 +31,7 @@ PARTIALS: dict[Kind, tuple[str, ...]] = {
         "divide(0.5, {target}, {target})",
         "multiply({target}, {target}, {target})",
     ),
-    SOFTPLUS: (
-        "negative({x}, {target})",
-        "exp({target}, {target})",
-        "add(1.0, {target}, {target})",
-        "divide(1.0, {target}, {target})",
-    ),
+    SOFTPLUS: _sigmoid("{target}"),
 }
 """The same of derivatives."""
 
