@@ -1,14 +1,14 @@
 """Derivatives of ordinary Python functions of numbers: grad, value_and_grad, jacobian, hessian, of any order."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from functools import partial, wraps
 from typing import Any
 
 from autograd_mini.engine import to_float
 from autograd_mini.graph import Node, pullback
 from autograd_mini.nested import Numbers, map_numbers, reshape
+from autograd_mini.ops import FLOAT_ERRORS
 from autograd_mini.value import VALUE, Value
 
 _depth: ContextVar[int] = ContextVar("depth", default=0)
@@ -95,8 +95,12 @@ class _Call:
                 )
             lifted[position] = map_numbers(partial(self._lift, position), lifted[position])
         self._shapes = [arguments[position] for position in positions]  # not ours: the function may change its own
-        with _inside():
-            self.result = map_numbers(self._check_result, function(*lifted, **options))
+        # In a context of its own, which ends with the call also where Ctrl-C comes as it begins or ends.
+        self.result = copy_context().run(self._inside, partial(function, *lifted, **options))
+
+    def _inside(self, function: Callable[[], Any]) -> Any:
+        _depth.set(_depth.get() + 1)
+        return map_numbers(self._check_result, function())
 
     def _lift(self, position: int, number: Any) -> Value:
         if isinstance(number, Value):
@@ -124,16 +128,16 @@ def _recorded_partials(node: Node) -> list[Any]:
     """The derivatives of a node by its operands as `Value`s: the rows of the table, run on what was recorded."""
     assert node.op is not None  # pullback asks only about operations
     return [
-        rule(VALUE, node, *node.operands)
+        _partial(rule, node)
         for rule, operand in zip(node.op.partials, node.operands, strict=True)
         if isinstance(operand, Node)
     ]
 
 
-@contextmanager
-def _inside() -> Iterator[None]:
-    token = _depth.set(_depth.get() + 1)
+def _partial(rule: Callable[..., Any], node: Node) -> Any:
     try:
-        yield
-    finally:
-        _depth.reset(token)
+        return rule(VALUE, node, *node.operands)
+    except FLOAT_ERRORS:  # of constants alone, where Python raises and a Value has an infinity
+        return rule(
+            VALUE, node, *[Value(operand) if isinstance(operand, float) else operand for operand in node.operands]
+        )

@@ -160,6 +160,8 @@ class _Tangents:
             del condition
             one, other = (0.0 if direction is None else direction for direction in both)
             return None if both == [None, None] else self._where(operands[0], one, other)
+        if kind is POW and operands[1] == 0.0:
+            return None  # the rule chooses 0 near a base of 0, but arrays would differentiate what it did not choose
         assert isinstance(kind, Op)  # the others come with passes that follow
         total = None
         for partial, direction in zip(kind.partials, directions, strict=True):
