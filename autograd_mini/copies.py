@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from autograd_mini import engine
-from autograd_mini.graph import Labelled, Node, topological_order
+from autograd_mini.graph import Labelled, Node, settled_grad, topological_order
 from autograd_mini.ops import Op
 
 _Fields = tuple[type[Node], float, float, Op | Labelled | None, float, float]
@@ -79,7 +79,7 @@ _pickling = _Pickling()
 def _fields(node: Node) -> _Fields:
     """What a copy of a node needs besides its operands and the attributes of a subclass."""
     partials = (node._left_partial, node._right_partial)
-    return type(node), node._data, node._grad, node._row, *partials
+    return type(node), node._data, settled_grad(node), node._row, *partials
 
 
 def _attributes(node: Node) -> dict[str, Any]:

@@ -6,6 +6,7 @@ ordinary Python in both builds, so that the builds differ in nothing but speed.
 
 import math
 import os
+import sys
 import threading
 from typing import Any, Final
 
@@ -29,20 +30,42 @@ lock = threading.RLock()
 """Held while a graph is walked or gradients are added up: threads may share leaves, and the chains of a walk."""
 
 
+HAS_NO_GIL: Final = not getattr(sys, "_is_gil_enabled", lambda: True)()
+
+may_add_up: bool = HAS_NO_GIL
+"""Whether a thread may be adding up gradients, so that none is to be read or set without the lock.
+
+Reading them is frequent and the lock costs several times as much, so with the GIL this is looked at first: nothing
+comes between that and what follows.
+"""
+
+
 def refuse_reentry() -> None:
     """Raise RuntimeError where this thread holds the lock: the chains of a walk have no room for a second one."""
     if lock._is_owned():  # type: ignore[attr-defined]
-        raise RuntimeError("backward: a finalizer or signal handler walked a graph while its thread was walking one")
+        raise RuntimeError(
+            "backward: a finalizer or signal handler walked a graph or used a gradient while its thread was walking one"
+        )
+
+
+def hold_lock() -> None:
+    """Before a process is forked: the new one gets what a walk leaves behind, not what stands there meanwhile."""
+    lock.acquire()
+
+
+def release_lock() -> None:
+    """In the process that was forked."""
+    lock.release()
 
 
 def renew_lock() -> None:
-    """In a forked process: the thread that held the lock is not there to release it."""
+    """In the new process: it has but one thread, and a lock of its own."""
     global lock
     lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=renew_lock)
+    os.register_at_fork(before=hold_lock, after_in_parent=release_lock, after_in_child=renew_lock)
 
 NUMBER_TYPES: Final = (float, int, np.floating, np.integer, np.bool_)
 
@@ -853,39 +876,49 @@ def in_order(root: BareNode) -> list[Any]:
 
 def backpropagate(root: BareNode) -> None:
     """The backward pass. Hold `lock`."""
-    global _unfinished
+    global may_add_up
     leaves: list[BareNode] = []
     held: list[float] = []
+    may_add_up = True
     try:
-        node = walk(root, leaves)
-        # Leaves start from 0 as well, and what they held is added at the end: so a second call doubles them
-        # exactly, whatever the rounding of the sums, and one that is interrupted leaves them as they were.
-        for leaf in leaves:
-            held.append(leaf._grad)
-        for leaf in leaves:
-            leaf._grad = 0.0
-        root._grad = 1.0
-        while node is not END:
-            gradient = node._grad
-            left = node._left
-            if left is not None:
-                left._grad += gradient * node._left_partial
-            right = node._right
-            if right is not None:
-                right._grad += gradient * node._right_partial
-            rest = node._next
-            assert rest is not None
-            node._next = None
-            node = rest
-        for leaf, before in zip(leaves, held, strict=True):
-            leaf._grad += before
-        _unfinished = None
+        # A function of its own: from Python 3.12 on what strikes at the end of a `while` passes the `except` around it.
+        add_up(root, leaves, held)
+        may_add_up = HAS_NO_GIL
     except BaseException:  # Ctrl-C, that is
         try:
             restore(leaves, held)
         finally:  # it may strike once more
             restore(leaves, held)
+        may_add_up = HAS_NO_GIL
         raise
+
+
+def add_up(root: BareNode, leaves: list[BareNode], held: list[float]) -> None:
+    """Give every node the derivative of root by it, and the leaves what they held before besides."""
+    global _unfinished
+    node = walk(root, leaves)
+    # Leaves start from 0 as well, and what they held is added at the end: so a second call doubles them
+    # exactly, whatever the rounding of the sums, and one that is interrupted leaves them as they were.
+    for leaf in leaves:
+        held.append(leaf._grad)
+    for leaf in leaves:
+        leaf._grad = 0.0
+    root._grad = 1.0
+    while node is not END:
+        gradient = node._grad
+        left = node._left
+        if left is not None:
+            left._grad += gradient * node._left_partial
+        right = node._right
+        if right is not None:
+            right._grad += gradient * node._right_partial
+        rest = node._next
+        assert rest is not None
+        node._next = None
+        node = rest
+    for leaf, before in zip(leaves, held, strict=True):
+        leaf._grad += before
+    _unfinished = None
 
 
 def restore(leaves: list[BareNode], held: list[float]) -> None:

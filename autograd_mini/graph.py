@@ -92,6 +92,30 @@ def checked_label(text: object, where: str) -> str:
     return text
 
 
+def label_in_text(label: str, length: int = 40) -> str:
+    """A label within a line of text: as it is, or as Python writes it where that would not print, or is too long."""
+    return label if label.isprintable() and len(label) <= length else shorten(label, length)
+
+
+def settled_grad(node: Node) -> float:
+    """The gradient of a node as a whole backward pass leaves it, whatever other threads do.
+
+    Raises RuntimeError in a finalizer or signal handler that interrupts a pass in its own thread.
+    """
+    if not engine.may_add_up:
+        return node._grad
+    engine.refuse_reentry()
+    with engine.lock:
+        return node._grad
+
+
+def set_grad(node: Node, gradient: float) -> None:
+    """Set it, before or after a backward pass of another thread; RuntimeError as for `settled_grad`."""
+    engine.refuse_reentry()
+    with engine.lock:
+        node._grad = gradient
+
+
 def topological_order(root: Node) -> list[Node]:
     """Every node that root depends on, each after its operands, root last; depth first, left operand first."""
     engine.refuse_reentry()

@@ -8,7 +8,7 @@ import numpy as np
 
 from autograd_mini import copies, engine
 from autograd_mini.engine import NUMBER_TYPES, to_float
-from autograd_mini.graph import Labelled, Node, adds_to_node, checked_label
+from autograd_mini.graph import Labelled, Node, adds_to_node, checked_label, set_grad, settled_grad
 from autograd_mini.ops import TABLE, Op, arithmetic, evaluate
 
 Number = float | np.floating[Any] | np.integer[Any] | np.bool_
@@ -50,11 +50,15 @@ class Value(Node):
 
         Leaves add up over several calls until you set it to 0; inner nodes hold the last call's.
         """
-        return self._grad
+        return settled_grad(self) if engine.may_add_up else self._grad
 
     @grad.setter
     def grad(self, number: float) -> None:
-        self._grad = to_float(number, "Value.grad")
+        gradient = to_float(number, "Value.grad")
+        if engine.may_add_up:
+            set_grad(self, gradient)
+        else:
+            self._grad = gradient
 
     @property
     def parents(self) -> tuple["Value", ...]:
@@ -75,8 +79,9 @@ class Value(Node):
         """Fill in `grad` of everything this number was computed from, by the chain rule, results first.
 
         Leaves accumulate: calling it twice doubles them. Inner nodes, and this one, are overwritten by each call.
-        Threads may share leaves: one call runs at a time. Raises RuntimeError in a finalizer or signal handler that
-        interrupts another call in its own thread.
+        Threads may share leaves and graphs: one call runs at a time, and who reads or sets a `grad` meanwhile waits.
+        What takes several calls, such as a step of training, is for one thread at a time. Raises RuntimeError in a
+        finalizer or signal handler that interrupts another call in its own thread.
         """
         engine.refuse_reentry()
         with engine.lock:

@@ -51,6 +51,9 @@ class Executor(Protocol):
     def value(self, arrays: Sequence[Array], batch: int | None) -> Array:
         """The first output: of shape (batch,), or (1,) where all samples share it."""
 
+    def sum(self, arrays: Sequence[Array], batch: int | None) -> float:
+        """The sum of the first output."""
+
     def values(self, arrays: Sequence[Array], batch: int | None) -> list[Array]:
         """Every output."""
 
@@ -150,7 +153,11 @@ class _TapeExecutor:
     def sum_and_grad(self, arrays: Sequence[Array], batch: int | None, seed: float) -> tuple[float, list[Array]]:
         """The sum of the first output, and the same derivatives."""
         values, gradients = self.value_and_grad(arrays, batch, seed)
-        return float(np.add.reduce(values)), gradients
+        return _total(values), gradients
+
+    def sum(self, arrays: Sequence[Array], batch: int | None) -> float:
+        """The sum of the first output."""
+        return _total(self.value(arrays, batch))
 
     @property
     def source(self) -> str:
@@ -160,6 +167,12 @@ class _TapeExecutor:
     def values(self, arrays: Sequence[Array], batch: int | None) -> list[Array]:
         """Every output."""
         return list(self._tape.outputs(arrays, batch).T)
+
+
+def _total(values: Array) -> float:
+    """Their sum, while NumPy says nothing of infinities and NaN, which are right answers."""
+    with np.errstate(all="ignore"):
+        return float(np.add.reduce(values))
 
 
 # Programs of the same structure
@@ -182,7 +195,7 @@ class _Programs:
     def put(self, key: bytes, program: NumpyProgram) -> None:
         with self._lock:
             self._kept[key] = program
-            while len(self._kept) > self._most:
+            if len(self._kept) > self._most:
                 self._kept.popitem(last=False)
 
 

@@ -4,7 +4,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from autograd_mini.compiled import numpy_runtime
 from autograd_mini.compiled.formulas import FUNCTIONS
 from autograd_mini.compiled.numpy_source import Source, numpy_source
 from autograd_mini.compiled.program import Program
+from autograd_mini.compiled.turns import refuse_reentry
 from autograd_mini.ops import NUMPY
 
 Array = NDArray[Any]
@@ -46,27 +47,37 @@ class NumpyExecutor:
         self.has_batched_output = program.has_batch_axis(program.outputs[0][0])
         self.constants = np.array(program.constants, dtype)
         self._workspaces: OrderedDict[int, _Workspace] = OrderedDict()
-        self._lock = Lock()
+        self._lock = RLock()
         self._quietly = _quiet_caller()
 
     def value(self, arrays: Sequence[Array], batch: int | None) -> Array:
         """The first output, of every sample."""
         return self.values(arrays, batch)[0]
 
+    def sum(self, arrays: Sequence[Array], batch: int | None) -> float:
+        """The first output, added up over the samples."""
+        refuse_reentry(self._lock)
+        with self._lock:
+            total: float = self._quietly(self._sum, arrays, batch or 1)
+            return total
+
     def values(self, arrays: Sequence[Array], batch: int | None) -> list[Array]:
         """Every output, of every sample."""
+        refuse_reentry(self._lock)
         with self._lock:
             outputs: list[Array] = self._quietly(self._values, arrays, batch or 1)
             return outputs
 
     def value_and_grad(self, arrays: Sequence[Array], batch: int | None, seed: float) -> tuple[Array, list[Array]]:
         """The first output of every sample, and the derivatives of seed times their sum by the wanted groups."""
+        refuse_reentry(self._lock)
         with self._lock:
             workspace, gradients = self._quietly(self._differentiated, arrays, batch or 1, seed)
             return workspace.output(0, arrays).copy(), gradients
 
     def sum_and_grad(self, arrays: Sequence[Array], batch: int | None, seed: float) -> tuple[float, list[Array]]:
         """The same with the sum of the output over the samples."""
+        refuse_reentry(self._lock)
         with self._lock:
             found: tuple[float, list[Array]] = self._quietly(self._sum_and_grad, arrays, batch or 1, seed)
             return found
@@ -75,6 +86,11 @@ class NumpyExecutor:
         workspace = self._workspace(batch)
         workspace.bind(arrays).forward()
         return [workspace.output(place, arrays).copy() for place in range(len(self.program.outputs))]
+
+    def _sum(self, arrays: Sequence[Array], batch: int) -> float:
+        workspace = self._workspace(batch)
+        workspace.bind(arrays).forward()
+        return workspace.total(arrays)
 
     def _differentiated(self, arrays: Sequence[Array], batch: int, seed: float) -> tuple["_Workspace", list[Array]]:
         workspace = self._workspace(batch)
@@ -244,7 +260,8 @@ class _Prepared:
         """Look at these arrays, one for each group, if not at them already."""
         if arrays is self._bound:
             return
-        for bind, array, before in zip(self._binds, arrays, self._bound, strict=True):
+        before_all, self._bound = self._bound, [None] * len(self._binds)  # where Ctrl-C ends it, it looks at neither
+        for bind, array, before in zip(self._binds, arrays, before_all, strict=True):
             if array is not before:
                 bind(array)
         self._bound = arrays

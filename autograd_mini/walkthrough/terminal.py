@@ -18,7 +18,8 @@ from autograd_mini.walkthrough.text import TITLES_END, columns, exact, step_line
 from autograd_mini.walkthrough.views import View
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleDimensions, RenderableType
+    from rich.live import Live
     from rich.table import Table
     from rich.text import Text
 
@@ -57,13 +58,23 @@ def _run(stepper: "Stepper", console: "Console") -> None:
         with Keyboard() as keyboard, ExitStack() as at_the_end:
             at_the_end.callback(live.stop)  # also if Ctrl-C comes while the first screen is drawn, unlike `with live`
             live.start(refresh=True)
-            while (key := keyboard.key(_TICK)) != "quit":
-                if key is not None or console.size != size:
-                    size = console.size
-                    stepper.press(key)
-                    live.update(_screen(stepper, console), refresh=True)
+            _follow(stepper, console, size, keyboard, live)
     except KeyboardInterrupt:  # Ctrl-C is one of the ways out
         pass
+
+
+def _follow(
+    stepper: "Stepper", console: "Console", size: "ConsoleDimensions", keyboard: Keyboard, live: "Live"
+) -> None:
+    """Show what the keys do, until one leaves, and what a window of another size than the first screen's needs.
+
+    A function of its own: from Python 3.12 on what strikes at the end of a `while` passes the `try` around it.
+    """
+    while (key := keyboard.key(_TICK)) != "quit":
+        if key is not None or console.size != size:
+            size = console.size
+            stepper.press(key)
+            live.update(_screen(stepper, console), refresh=True)
 
 
 # What is seen, and what the keys do to it
@@ -182,6 +193,7 @@ class Nodes:
     def _row(self, place: int, at: int, role: str, is_changed: bool) -> Row:
         passes = self._passes
         value = passes.data[place] if self._computed_at.get(place, -1) <= at else None
+        role = ", ".join(filter(None, [role, passes.marks.get(place, "")]))
         return Row(_short(passes.names[place]), exact(value), exact(self._gradient(place, at)), role, is_changed)
 
     def _gradient(self, place: int, at: int) -> float | None:
@@ -226,7 +238,7 @@ def _screen(stepper: Stepper, console: "Console") -> "RenderableType":
     keys = list(_keys(stepper))
     layout = Layout()
     parts = [
-        Layout(Text(_title(stepper), no_wrap=True, overflow="ellipsis", style="bold"), size=2),
+        Layout(Text(title(stepper), no_wrap=True, overflow="ellipsis", style="bold"), size=2),
         Layout(_step(lines[: max(1, height - 4)]), size=min(len(lines) + 1, max(1, height - 4))),
         Layout(_table(stepper.nodes.around(stepper.view, stepper.index), room)),
         Layout(Text("\n".join(keys), no_wrap=True, overflow="ellipsis"), size=len(keys)),
@@ -235,10 +247,13 @@ def _screen(stepper: Stepper, console: "Console") -> "RenderableType":
     return layout
 
 
-def _title(stepper: Stepper) -> str:
+def title(stepper: Stepper) -> str:
+    """What is looked at, which step of how many, at which level; and the step where a NaN or infinity starts."""
     walk, level = stepper.walk, f"level: {stepper.level}" if len(stepper.walk.levels) > 1 else ""
     name = _short(walk.passes.names[walk.passes.root])
-    texts = [f"Both passes over {name}", f"step {stepper.index + 1} of {len(stepper.view)}", level]
+    marked = [stepper.view.owner(at) + 1 for at in walk.passes.marked_steps]
+    anomaly = f"anomaly: step {min(marked)}" if marked else ""
+    texts = [f"Both passes over {name}", f"step {stepper.index + 1} of {len(stepper.view)}", level, anomaly]
     return "   ".join(text for text in texts if text)
 
 

@@ -1,0 +1,1 @@
+"""Long runs outside the test suite: their figures stand in docs/trust.md."""
