@@ -11,16 +11,21 @@ from typing import Any
 
 from autograd_mini.check import check_gradients
 from autograd_mini.expression import Expression
+from autograd_mini.formula import visible
 from autograd_mini.installation import build_info
 from autograd_mini.value import Value
 from autograd_mini.walkthrough import Walkthrough, walkthrough
 from autograd_mini.walkthrough.terminal import step_through
 from autograd_mini.whole_files import write_whole
 
+_LONGEST_MISTAKE = 1_000
+"""Characters: a file's name has up to 255, a path 4096."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 a check that did not pass, 2 a mistake, 130 Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _open_closed_streams()
     if words[:1] in (["check"], ["step"]):
         # An expression or a number may begin with a minus; behind a space argparse does not take it for an option.
         words = [f" {word}" if word[0:1] == "-" and word[1:2] not in ("-", "h", "") else word for word in words]
@@ -35,8 +40,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError, ImportError) as mistake:
-        print(f"autograd-mini {chosen.command}: {mistake}", file=sys.stderr)
+        print(f"autograd-mini {chosen.command}: {_one_line(str(mistake))}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"autograd-mini {chosen.command}: stopped by Ctrl-C", file=sys.stderr)
+        return 130
+
+
+def _open_closed_streams() -> None:
+    """Whoever closed one, as `>&-` and programs without a window do, wants to see nothing: Python has None there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # for as long as the program runs
+
+
+def _one_line(mistake: str) -> str:
+    """What stands in it may come out of a file, or be a file's name."""
+    return visible(mistake if len(mistake) <= _LONGEST_MISTAKE else f"{mistake[: _LONGEST_MISTAKE - 1]}…")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,6 +173,7 @@ def _evaluate(text: str, assignments: Sequence[str]) -> tuple[Value, dict[str, V
 
 def _assignment(text: str) -> tuple[str, float]:
     name, equals, number = text.partition("=")
+    name = unicodedata.normalize("NFKC", name)  # as Python's parser does with names: µ, the micro sign, is μ
     if not (equals and name.isidentifier()):
         raise ValueError(f"expected name=number, such as w=1, got {text!r}")
     try:

@@ -68,7 +68,7 @@ class Expression:
         names = [step.variable for step in self._steps if step.variable is not None]
         self.variables = list(dict.fromkeys(names))
 
-    def __call__(self, **numbers: Value | float) -> Any:
+    def __call__(self, /, **numbers: Value | float) -> Any:
         """The value of the expression; raises ValueError where a variable is missing or unknown."""
         _check_names(self.variables, numbers)
         stack: list[Any] = []
@@ -88,10 +88,10 @@ class Expression:
 def _check_names(variables: list[str], numbers: Mapping[str, object]) -> None:
     missing = [name for name in variables if name not in numbers and name not in CONSTANTS]
     if missing:
-        raise ValueError(f"expression: expected a number for {', '.join(missing)}, as in {missing[0]}=1")
+        raise ValueError(f"expression: expected a number for {_listed(missing)}, as in {_short(missing[0])}=1")
     unknown = [name for name in numbers if name not in variables]
     if unknown:
-        raise ValueError(f"expression: {', '.join(unknown)} is not in the expression")
+        raise ValueError(f"expression: {_listed(unknown)} is not in the expression")
 
 
 def _compile(tree: ast.expr) -> list[_Step]:
@@ -130,7 +130,9 @@ def _read(node: ast.expr) -> tuple[_Step, list[ast.expr]]:
 
 def _function(name: str, count: int) -> Callable[..., Any]:
     if name not in _FUNCTIONS:
-        raise ValueError(f"expression: expected one of {', '.join(sorted(_FUNCTIONS))}, got the function {name}")
+        raise ValueError(
+            f"expression: expected one of {', '.join(sorted(_FUNCTIONS))}, got the function {_short(name)}"
+        )
     row = TABLE[name]
     fewest = row.arity - sum("=" in parameter for parameter in row.parameters)
     if not fewest <= count <= row.arity:
@@ -147,4 +149,12 @@ def _source(node: ast.expr) -> str:
 
 
 def _quote(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:59] + "…")
+    return repr(_short(text))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(_short, names[:8])) + (", …" if len(names) > 8 else "")

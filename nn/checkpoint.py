@@ -11,6 +11,7 @@ import os
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd_mini.whole_files import write_whole
-from nn.checks import describe
+from nn.checks import describe, on_one_line, shown
 from nn.history import History
 from nn.weights import prepare, to_numpy
 
@@ -59,9 +60,10 @@ class SavedTraining:
         architecture, another kind of optimizer, and what the file does not hold.
         """
         where = f"restore: {self.path}"
-        shown = _architecture(model)
-        if None not in (shown, self.architecture) and shown != self.architecture:
-            raise ValueError(f"{where}: expected a model like the one saved, {self.architecture}, got {shown}")
+        given = _architecture(model)
+        if None not in (given, self.architecture) and given != self.architecture:
+            wanted = on_one_line(str(self.architecture))
+            raise ValueError(f"{where}: expected a model like the one saved, {wanted}, got {given}")
         put_in = prepare(where, model, self.parameters)
         stateful = [callback for callback in callbacks or () if has_state(callback)]
         if callbacks is not None:
@@ -183,7 +185,8 @@ def _check_kinds(where: str, name: str, saved: list[str], given: list[object]) -
     kinds = [type(thing).__name__ for thing in given]
     if kinds != saved:
         raise ValueError(
-            f"{where}: expected {name} {', '.join(saved) or 'none'}, as saved, got {', '.join(kinds) or 'none'}"
+            f"{where}: expected {name} {on_one_line(', '.join(saved)) or 'none'}, as saved,"
+            f" got {', '.join(kinds) or 'none'}"
         )
 
 
@@ -223,7 +226,7 @@ def _checked_content(document: Any, parameters: Arrays) -> State:
     _check_keys("content", content, ("architecture", "optimizer", "history", "random", "callbacks"))
     for name, array in parameters.items():
         if array.dtype != np.float64 or not np.isfinite(array).all():
-            raise ValueError(f"expected finite float64 numbers in {name!r}, got {describe(array.tolist())}")
+            raise ValueError(f"expected finite float64 numbers in {shown(name)}, got {describe(array.tolist())}")
     if document["sha256"] != _checksum(content, parameters):
         raise ValueError("expected the checksum that it was written with, got another: damaged, or edited by hand")
     if not isinstance(content["architecture"], str | None):
@@ -330,13 +333,22 @@ def _read_json(path: Path) -> tuple[Any, Arrays]:
 
 
 def _array(name: str, numbers: object) -> NDArray[np.float64]:
+    if _kinds(numbers) != {float}:  # NumPy would make every text as long as the longest, which fills the memory
+        raise ValueError(f"expected numbers in {shown(name)}, got {describe(numbers)}")
     try:
-        array = np.array(numbers)
+        return np.array(numbers, dtype=np.float64)
     except ValueError:
-        raise ValueError(f"expected rows of equal length in {name!r}, got {describe(numbers)}") from None
-    if array.dtype != np.float64:
-        raise ValueError(f"expected numbers in {name!r}, got {describe(numbers)}")
-    return array
+        raise ValueError(f"expected rows of equal length in {shown(name)}, got {describe(numbers)}") from None
+
+
+def _kinds(tree: object) -> set[type]:
+    """The types of what stands in nested lists."""
+    kinds: set[type] = set()
+    level = [tree]
+    while level:
+        kinds.update(map(type, level))
+        level = list(chain.from_iterable(each for each in level if isinstance(each, list)))
+    return kinds - {list}
 
 
 # safetensors: https://huggingface.co/docs/safetensors; the document is a text among its metadata
@@ -365,7 +377,8 @@ def _read_safetensors(path: Path) -> tuple[Any, Arrays]:
             document = (file.metadata() or {}).get(FORMAT, "null")
             for name in file.keys():  # noqa: SIM118  # it is no dict
                 if file.get_slice(name).get_dtype() != "F64":
-                    raise ValueError(f"expected float64 numbers in {name!r}, got {file.get_slice(name).get_dtype()}")
+                    kind = file.get_slice(name).get_dtype()
+                    raise ValueError(f"expected float64 numbers in {shown(name)}, got {kind}")
             parameters = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         reason = textwrap.shorten(str(error).encode("unicode_escape").decode(), 150, placeholder=" …")

@@ -10,7 +10,25 @@ from autograd_mini import Value
 
 def describe(thing: object) -> str:
     """The type and the beginning of the text of what came, for the end of an error message."""
-    return f"{type(thing).__name__} {' '.join(reprlib.repr(thing).split())}"
+    return f"{type(thing).__name__} {on_one_line(' '.join(reprlib.repr(thing).split()))}"
+
+
+def shown(text: str) -> str:
+    """A text that came, in quotes, on one line, not too long."""
+    return _SHORT.repr(text)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 60
+
+
+def on_one_line(text: str) -> str:
+    """A text out of a file, without quotes: what a terminal might obey is escaped, and what is long is cut."""
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+_LONGEST = 200
 
 
 def plural(count: int, noun: str) -> str:
@@ -24,13 +42,16 @@ def without_arrays(thing: Any) -> Any:
 
 
 def as_number(thing: object, expected: str) -> Value | float:
-    """A `Value` as it is, any other number as a float. Raises TypeError, `expected` and what came, for the rest."""
+    """A `Value` as it is, any other number as a float. Raises TypeError, `expected` and what came, for the rest, and
+    ValueError for an integer beyond the floats."""
     if isinstance(thing, Value):
         return thing
     try:
         return Value(thing).data  # type: ignore[arg-type]  # the engine knows what a number is, and says so
     except TypeError:
         raise TypeError(f"{expected}, got {describe(thing)}") from None
+    except OverflowError:
+        raise ValueError(f"{expected} below 1.8e308, got an integer beyond it") from None
 
 
 def flatten(numbers: Any, where: str, name: str, flat: list[Value | float]) -> tuple[int, ...]:

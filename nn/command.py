@@ -18,7 +18,7 @@ import numpy as np
 from autograd_mini.whole_files import write_whole
 from nn.callbacks import Checkpoint, EarlyStopping, TrainingState
 from nn.checkpoint import SavedTraining, check_path, load_checkpoint
-from nn.checks import plural
+from nn.checks import on_one_line, plural, shown
 from nn.datasets import DATASETS, TARGET, load_dataset
 from nn.history import History
 from nn.losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
@@ -26,7 +26,7 @@ from nn.modules import MLP
 from nn.plan import DEFAULTS, Plan, option, whole_number
 from nn.preparation import TASKS, Array, Preparation, find_classes, guess_task
 from nn.sparkline import BLOCKS, describe_curves
-from nn.tables import DataTable, listed, read_csv, shown
+from nn.tables import DataTable, listed, read_csv
 from nn.training import DivergenceError, fit
 
 EPOCHS = 50
@@ -43,47 +43,39 @@ def train(options: Mapping[str, str | None]) -> int:
     where the training diverges; OSError where a file cannot be read or written, ImportError without an extra.
     """
     given = {name: word for name, word in options.items() if word is not None}
-    try:
-        job = _prepare(given)
-        _introduce(job)
-        history = _fit(job)
-        _report(job, history)
-        if "plot" in given and history.epochs:
-            write_whole(Path(given["plot"]), _picture(history, Path(given["plot"]).suffix))
-            print(f"picture      {given['plot']}")
-    except KeyboardInterrupt:
-        print("autograd-mini train: stopped by Ctrl-C", file=sys.stderr)
-        return INTERRUPTED
+    job = _prepare(given)
+    _introduce(job)
+    history = _fit(job)
+    _report(job, history)
+    if "plot" in given and history.epochs:
+        write_whole(Path(given["plot"]), _picture(history, Path(given["plot"]).suffix))
+        print(f"picture      {given['plot']}")
     return INTERRUPTED if history.stopped_because == "Ctrl-C" else 0
 
 
 def predict(options: Mapping[str, str | None]) -> int:
-    """Write the predictions of a network that `train` saved as CSV; returns the exit status, 0 or 130 after Ctrl-C.
+    """Write the predictions of a network that `train` saved as CSV; returns the exit status, 0.
 
     options: model, data, and output for a file in place of standard output. Where the table has the target column,
     accuracy or R² go to standard error. Raises as `train` does; a checkpoint is checked before any of it is used.
     """
     given = {name: word for name, word in options.items() if word is not None}
-    try:
-        path = Path(given["model"])
-        if "output" in given:
-            _check_output(Path(given["output"]), [path, Path(given["data"])])
-        plan, preparation, saved = _load(path)
-        table = _read_table(given["data"])
-        model = _restored(plan, preparation, saved)
-        outputs = _outputs(model, preparation, preparation.read_inputs(table))
-        _check_outputs(table, outputs)
-        text = _as_csv(preparation, outputs)
-        if "output" in given:
-            write_whole(Path(given["output"]), text)
-            print(f"wrote {given['output']}: {plural(len(outputs), 'prediction')}")
-        else:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        _report_score(table, preparation, outputs)
-    except KeyboardInterrupt:
-        print("autograd-mini predict: stopped by Ctrl-C", file=sys.stderr)
-        return INTERRUPTED
+    path = Path(given["model"])
+    if "output" in given:
+        _check_output(Path(given["output"]), [path, Path(given["data"])])
+    plan, preparation, saved = _load(path)
+    table = _read_table(given["data"])
+    model = _restored(plan, preparation, saved)
+    outputs = _outputs(model, preparation, preparation.read_inputs(table))
+    _check_outputs(table, outputs)
+    text = _as_csv(preparation, outputs)
+    if "output" in given:
+        write_whole(Path(given["output"]), text)
+        print(f"wrote {given['output']}: {plural(len(outputs), 'prediction')}")
+    else:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    _report_score(table, preparation, outputs)
     return 0
 
 
@@ -101,7 +93,10 @@ def _read_table(word: str) -> DataTable:
 
 def _names(word: str) -> list[str]:
     """Names with commas between them; quotes as in CSV where a name has a comma itself."""
-    return [name.strip() for name in next(csv.reader([word], skipinitialspace=True), [])]
+    try:
+        return [name.strip() for name in next(csv.reader([word], skipinitialspace=True), [])]
+    except csv.Error as error:
+        raise ValueError(f"--ignore: expected names with commas between them, got {shown(word)}: {error}") from None
 
 
 def _new_preparation(table: DataTable, given: Mapping[str, str], plan: Plan) -> tuple[Preparation, str]:
@@ -318,7 +313,8 @@ def _check_spread(table: DataTable, preparation: Preparation, targets: Array) ->
     if targets.min() == targets.max():
         only = targets[0] if preparation.classes is None else preparation.classes[int(targets[0])]
         what = "numbers that differ" if preparation.classes is None else "at least two classes"
-        raise ValueError(f"{table.name}, column {shown(preparation.target)}: expected {what}, got {only} only")
+        where = f"{table.name}, column {shown(preparation.target)}"
+        raise ValueError(f"{where}: expected {what}, got {on_one_line(str(only))} only")
 
 
 # What is said

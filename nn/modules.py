@@ -9,7 +9,7 @@ import numpy as np
 
 import autograd_mini
 from autograd_mini import TABLE, Value
-from nn.checks import as_number, describe, plural, positive_int, without_arrays
+from nn.checks import as_number, describe, plural, positive_int, shown, without_arrays
 from nn.initial_values import Pair, Seed, initial_values, layer_inits, random_numbers
 
 Activation: TypeAlias = str | Callable[[Value], Value] | None
@@ -327,7 +327,7 @@ def _find_activation(activation: Activation, expected: str) -> tuple[Activation,
         return None, None
     if isinstance(activation, str):
         if activation not in _FUNCTIONS:
-            raise ValueError(f"{expected} to be one of {', '.join(_FUNCTIONS)}, got {activation!r}")
+            raise ValueError(f"{expected} to be one of {', '.join(_FUNCTIONS)}, got {shown(activation)}")
         return activation, _FUNCTIONS[activation]
     if not callable(activation):
         raise TypeError(f"{expected} to be a name, a function of a Value or None, got {describe(activation)}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from nn.checks import describe
+from nn.checks import describe, on_one_line, shown
 from nn.modules import MLP
 from nn.optimizers import SGD, Adam, AdamW, GradientOptimizer
 from nn.settings import check_keys
@@ -62,8 +62,8 @@ class Plan:
         for name, word in words.items():
             if Plan({**self.words, name: word})._meaning() != self._meaning():
                 raise ValueError(
-                    f"{option(name)}: expected {self.words[name]}, with which {source} was trained, got {word}:"
-                    " leave the option out, or begin anew without --resume"
+                    f"{option(name)}: expected {on_one_line(self.words[name])}, with which {source} was trained,"
+                    f" got {on_one_line(word)}: leave the option out, or begin anew without --resume"
                 )
 
     def _meaning(self) -> dict[str, Any]:
@@ -121,13 +121,8 @@ def option(name: str) -> str:
 def whole_number(name: str, word: str, least: int) -> int:
     """Raises ValueError that names the option."""
     if not (word.isascii() and word.isdecimal() and len(word) < 16 and int(word) >= least):
-        raise ValueError(f"{option(name)}: expected a whole number of {least} or more, got {describe_word(word)}")
+        raise ValueError(f"{option(name)}: expected a whole number of {least} or more, got {shown(word)}")
     return int(word)
-
-
-def describe_word(word: str) -> str:
-    """In quotes, not too long."""
-    return describe(word).removeprefix("str ")
 
 
 def _number(name: str, word: str, what: str, least: float, below: float) -> float:
@@ -136,22 +131,22 @@ def _number(name: str, word: str, what: str, least: float, below: float) -> floa
     except ValueError:
         number = math.nan
     if not least <= number < below:
-        raise ValueError(f"{option(name)}: expected {what}, got {describe_word(word)}")
+        raise ValueError(f"{option(name)}: expected {what}, got {shown(word)}")
     return number
 
 
 def _one_of(name: str, word: str, words: tuple[str, ...]) -> str:
     if word not in words:
-        raise ValueError(f"{option(name)}: expected one of {', '.join(words)}, got {describe_word(word)}")
+        raise ValueError(f"{option(name)}: expected one of {', '.join(words)}, got {shown(word)}")
     return word
 
 
 def _sizes(word: str) -> list[int]:
     if word == "none":
         return []
-    sizes = word.split(",")
-    if not all(size.strip().isascii() and size.strip().isdecimal() and 0 < int(size[:9]) < 10**6 for size in sizes):
+    sizes = [size.strip() for size in word.split(",")]
+    if not all(size.isascii() and size.isdecimal() and len(size) < 7 and int(size) > 0 for size in sizes):
         raise ValueError(
-            f"--hidden: expected the neurons of each hidden layer, such as 16,16, or none, got {describe_word(word)}"
+            f"--hidden: expected the neurons of each hidden layer, such as 16,16, or none, got {shown(word)}"
         )
     return [int(size) for size in sizes]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nn.checks import as_number, describe, plural
+from nn.checks import as_number, describe, plural, shown
 from nn.classifiers import Classifier
 from nn.losses import accuracy
 from nn.settings import check_keys
-from nn.tables import DataTable, as_number_in_text, is_gap, is_printable, listed, shown
+from nn.tables import DataTable, as_number_in_text, is_gap, is_printable, listed
 
 Array = NDArray[np.float64]
 

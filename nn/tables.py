@@ -5,13 +5,12 @@ import difflib
 import io
 import math
 import re
-import reprlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nn.checks import plural
+from nn.checks import plural, shown
 
 MOST_BYTES = 16 * 2**20
 MOST_CELLS = 2_000_000
@@ -77,15 +76,6 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-
 def as_number_in_text(text: str) -> float | None:
     """The number that a text is, perhaps infinite; None for another text (float() would take 1_000 too)."""
     return float(text) if _NUMBER.fullmatch(text) else None
-
-
-def shown(text: str) -> str:
-    """In quotes, on one line, not too long."""
-    return _SHORT.repr(text)
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = 60
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
@@ -185,6 +175,8 @@ def _records(name: str, text: str, separator: str) -> Iterator[tuple[int, list[s
         if len(record) > 1 or any(cell.strip() for cell in record):
             yield line, record
         line = reader.line_num + 1
+        if line > MOST_CELLS:  # of blank lines, that is
+            raise ValueError(f"{name}: expected at most {MOST_CELLS:,} lines, got more")
 
 
 def _separator(text: str) -> str:

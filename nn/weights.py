@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autograd_mini import Value
-from nn.checks import describe, plural
+from nn.checks import describe, plural, shown
 from nn.modules import MLP
 
 Array = NDArray[np.float64]
@@ -57,7 +57,9 @@ def prepare(where: str, model: Any, arrays: Mapping[str, ArrayLike]) -> Callable
             raise ValueError(f"{where}: expected an array {name!r}, as the model has, got {describe(list(arrays))}")
     for name in arrays:
         if name not in places:
-            raise ValueError(f"{where}: expected arrays {', '.join(places)}, as the model has, got {name!r} as well")
+            raise ValueError(
+                f"{where}: expected arrays {', '.join(places)}, as the model has, got {shown(name)} as well"
+            )
     return _put_in(places, {name: _checked(where, name, arrays[name], places[name].shape) for name in places})
 
 
