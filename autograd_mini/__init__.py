@@ -1,7 +1,7 @@
 """A scalar automatic-differentiation engine: record a computation with `Value`s, then call `backward()`."""
 
 from autograd_mini import functions
-from autograd_mini.anomaly import Anomaly, detect_anomaly, find_anomaly
+from autograd_mini.anomaly import Anomaly, AnomalyError, detect_anomaly, find_anomaly
 from autograd_mini.check import Coordinate, Report, Verdict, assert_gradients, check_gradients
 from autograd_mini.compiled import CompiledGraph, NotTraceableError, compile_graph, trace
 from autograd_mini.draw import draw
@@ -20,6 +20,7 @@ from autograd_mini.walkthrough import Walkthrough, walkthrough
 __all__ = [
     "TABLE",
     "Anomaly",
+    "AnomalyError",
     "BuildInfo",
     "CompiledGraph",
     "Coordinate",

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from textwrap import wrap
 from typing import Literal
 
+from autograd_mini.anomaly import Anomaly, first_anomaly, lines_here, marks
 from autograd_mini.drawing import Drawing
 from autograd_mini.engine import shorten
-from autograd_mini.graph import Node, topological_order
+from autograd_mini.graph import Node, settled_grad, topological_order
 from autograd_mini.groups import LEVELS, Group, Groups
 from autograd_mini.ops import TABLE, Op
 from autograd_mini.paths import paths_text, provenance
@@ -42,6 +44,10 @@ _MOST_CURVED = 5_000
 
 _THICK = {"color": PATH_INK, "penwidth": 3}
 
+_MARKED = {"color": BROKEN_INK, "penwidth": 3}
+
+_NOTE_WIDTH = 100
+
 Collapse = Literal["auto", "expression", "neuron", "layer"]
 
 
@@ -64,9 +70,10 @@ def draw(
     `Value`; "auto": one `Value` where the graph fits into max_nodes, else the finest that does. highlight: a `Value`,
     of whose paths to the result the heaviest is drawn thick (see `provenance`), or the `Value`s of a path.
 
-    Leaves are yellow, results blue, constants grey; NaN and infinities are red. Where the order of two operands
-    matters, their arrows carry 1 and 2. A box with a double border stands for several: ×16 for 16 operations, or 16
-    leaves; an arrow with ×4 for 4 `Value`s that are used there; "0.1 … 0.9" is the least and the largest number.
+    Leaves are yellow, results blue, constants grey; NaN and infinities are red, and where they start is said in the box
+    and below (see `find_anomaly`), with a double ring around the operation. Where the order of two operands matters,
+    their arrows carry 1 and 2. A box with a double border stands for several: ×16 for 16 operations, or 16 leaves; an
+    arrow with ×4 for 4 `Value`s that are used there; "0.1 … 0.9" is the least and the largest number.
 
     Raises TypeError if value is not a `Value`; ValueError if the picture would be larger than max_nodes, if what is
     to be highlighted is no path of the graph, or for an unknown format, direction or way to collapse.
@@ -80,7 +87,14 @@ def draw(
     order = topological_order(value)
     seen = _choose_boxes(order, collapse, max_nodes)
     path, note = _read_highlight(value, order, highlight)
-    return _GraphSketch(order, seen, path, rankdir).drawing(format, note)
+    return _GraphSketch(order, seen, path, rankdir, _find_shown_anomaly(order)).drawing(format, note)
+
+
+def _find_shown_anomaly(order: list[Node]) -> Anomaly | None:
+    """Where the NaN or infinity came from that the picture shows: backward, that is one among the gradients."""
+    if math.isfinite(order[-1]._data) and all(math.isfinite(settled_grad(node)) for node in order):
+        return None
+    return first_anomaly(order, lines_here())
 
 
 def _choose_boxes(order: list[Node], collapse: str | None, max_nodes: int) -> Sequence[Group | int]:
@@ -149,8 +163,17 @@ def _heaviest_path(value: Value, leaf: Value) -> tuple[Sequence[Node], str]:
 class _GraphSketch:
     """The boxes and arrows of one picture."""
 
-    def __init__(self, order: list[Node], seen: Sequence[Group | int], path: Sequence[Node], rankdir: str) -> None:
+    def __init__(
+        self,
+        order: list[Node],
+        seen: Sequence[Group | int],
+        path: Sequence[Node],
+        rankdir: str,
+        anomaly: Anomaly | None,
+    ) -> None:
         self._order = order
+        self._anomaly = anomaly
+        self._marks = {} if anomaly is None else {id(node): text for node, text in marks(anomaly, short_number)}
         self._seen = seen
         self._rankdir = rankdir
         self._sketch = Sketch()
@@ -174,8 +197,13 @@ class _GraphSketch:
         attributes["ranksep"] = "0.5" if any(isinstance(box, Group) for box in self._seen) else "0.3"
         if self._sketch.passed_ranks() > _MOST_CURVED:
             attributes["splines"] = "line"
-        if note:
-            attributes |= {"label": literal(note), "fontcolor": PATH_INK, "fontsize": "12", "labelloc": "b"}
+        notes = [note] if note else []
+        if self._anomaly is not None:
+            notes += wrap(printable(str(self._anomaly), longest=1_000), _NOTE_WIDTH, break_on_hyphens=False)
+        if notes:
+            ink = PATH_INK if self._anomaly is None else BROKEN_INK
+            text = "\\n".join(map(literal, notes))
+            attributes |= {"label": text, "fontcolor": ink, "fontsize": "12", "labelloc": "b"}
         # Without the limits, Graphviz tries for minutes to straighten a few hundred nodes.
         return self._sketch.drawing(format, "dot", nslimit="1", nslimit1="1", **attributes)
 
@@ -183,9 +211,10 @@ class _GraphSketch:
 
     def _single(self, place: int) -> None:
         node = self._order[place]
-        lines = [f"data {short_number(node._data)}", f"grad {short_number(node._grad)}"]
+        lines = [f"data {short_number(node._data)}", f"grad {short_number(settled_grad(node))}"]
         if node.label:
             lines.insert(0, printable(str(node.label)))
+        lines += self._marks_of([node])
         label = "|".join(literal(line, in_record=True) for line in lines)
         self._sketch.node(
             self._names[id(node)],
@@ -200,36 +229,46 @@ class _GraphSketch:
 
     def _look(self, name: str, fill: str, nodes: Iterable[Node], lines: list[str]) -> dict[str, object]:
         """Colours, border and width of a box for these nodes."""
-        is_broken = not all(math.isfinite(node._data) and math.isfinite(node._grad) for node in nodes)
+        is_marked = any(id(node) in self._marks for node in nodes)
+        is_broken = is_marked or not all(
+            math.isfinite(node._data) and math.isfinite(settled_grad(node)) for node in nodes
+        )
         is_thick = name in self._thick_boxes
         return {
             "style": "filled",
             "fillcolor": BROKEN if is_broken else fill,
             "color": PATH_INK if is_thick else BROKEN_INK if is_broken else ARROW,
             "fontcolor": BROKEN_INK if is_broken else INK,
-            "penwidth": 3 if is_thick else 2 if is_broken else 1,
+            "penwidth": 4 if is_marked else 3 if is_thick else 2 if is_broken else 1,
             "width": f"{inches(*lines) + 0.2:.2f}",
         }
+
+    def _marks_of(self, nodes: Iterable[Node]) -> list[str]:
+        return [self._marks[id(node)] for node in nodes if id(node) in self._marks]
 
     def _operation(self, place: int, node: Node, op: Op) -> None:
         order_matters = op.arity == 2 and op not in _SWAPPABLE
         steps = [(id(operand), id(node)) for operand in node.operands]
         thick = next((number for number, step in enumerate(steps) if step in self._thick_steps), None)
+        is_marked = id(node) in self._marks
+        bad = None if self._anomaly is None or self._anomaly.node is not node else self._anomaly.operand
         circle = self._sketch.node(
             f"operation{place}",
             literal(op.symbol),
             shape="ellipse",
             style="filled",
-            fillcolor=_OPERATION,
+            fillcolor=BROKEN if is_marked else _OPERATION,
             width=f"{max(0.36, inches(printable(op.symbol)) + 0.2):.2f}",
             height="0.36",
             margin="0.02",
-            **({} if thick is None else _THICK),
+            **({"peripheries": 2} if is_marked else {}),
+            **(_MARKED if is_marked else {} if thick is None else _THICK),
         )
         for number, operand in enumerate(node.operands):
             tail = self._names[id(operand)] if isinstance(operand, Node) else self._constant(place, number + 1, operand)
             entry = _entry(number + 1, self._rankdir) if order_matters else {}
-            self._sketch.edge(tail, circle, **entry, **(_THICK if number == thick else {}))
+            look = _MARKED if is_marked and number == bad else _THICK if number == thick else {}
+            self._sketch.edge(tail, circle, **entry, **look)
         self._sketch.edge(circle, self._names[id(node)], **({} if thick is None else _THICK))
 
     def _constant(self, place: int, number: int, constant: float) -> str:
@@ -253,7 +292,8 @@ class _GraphSketch:
         roots = [self._order[place] for place in group.roots]
         count = len(nodes) if group.is_leaves else sum(node.op is not None for node in nodes)
         lines = [f"{printable(group.name)}  ×{count:,}"]
-        lines += [f"data {_span(node._data for node in roots)}", f"grad {_span(node._grad for node in roots)}"]
+        lines += [f"data {_span(node._data for node in roots)}", f"grad {_span(settled_grad(node) for node in roots)}"]
+        lines += self._marks_of(nodes)
         name = self._names[id(nodes[0])]
         self._sketch.node(
             name,

@@ -200,8 +200,8 @@ def _sketch_cell(sketch: Sketch, name: str, shape: str, text: str, place: _Point
         fixedsize="true",
         width="0.64",
         height="0.64",
-        # A long name of an activation is written smaller rather than beyond its circle.
-        fontsize=f"{min(16, 0.58 / inches(text, size=1)) if text else 16:.1f}",
+        # A long name of an activation is written smaller rather than beyond its circle; one of accents has no width.
+        fontsize=f"{min(16, 0.58 / max(inches(text, size=1), 0.01)):.1f}",
     )
 
 

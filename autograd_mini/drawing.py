@@ -115,6 +115,24 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
             raise ValueError(f"save_picture: expected a path ending in one of {endings}, got {target.name!r}")
         return target
 
+    def save(
+        self,
+        filename: str | os.PathLike[str] | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        skip_existing: bool | None = False,
+    ) -> str:
+        """Write the DOT text, as `graphviz.Digraph.save` does, but whole or not at all; gives the path."""
+        if filename is not None:
+            self.filename = os.fspath(filename)
+        if directory is not None:
+            self.directory = os.fspath(directory)
+        target = Path(self.filepath)
+        if not (skip_existing and target.exists()):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(target, "".join(self).encode(self.encoding))
+        return os.fspath(self.filepath)
+
     def _render(
         self,
         engine: str,

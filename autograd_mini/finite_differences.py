@@ -58,22 +58,25 @@ def differentiate(
         return Estimate(probe.here, math.nan, math.inf, f"the function is {probe.here} here")
     slope, jump = _Extrapolation(first_power=2), _Extrapolation(first_power=1)
     is_flat = True
-    steps = list(itertools.islice(_steps(x), _FIRST_STEPS if is_brief else None))
-    for count, step in enumerate(steps, start=1):
+    seen: list[tuple[float, float, float]] = []
+    for count, step in enumerate(itertools.islice(_steps(x), _FIRST_STEPS if is_brief else None), start=1):
         central, second, noise = probe.differences(step)
+        seen.append((central, noise, step))
         slope.add(central, noise, step)
         jump.add(second, 2 * noise, step)
         is_flat = is_flat and central == second == 0.0
         if is_flat and count == _FLAT_STEPS and probe.differences(step / _CONFIRMATION)[0] == 0.0:
             return Estimate(probe.here, 0.0, slope.error)
         if slope.error <= 1e-2 * tolerance * abs(slope.best) and jump.error <= tolerance * abs(slope.best):
-            if probe.disagreement(slope.best, step / _CONFIRMATION) == 0.0:
+            smaller = step / _CONFIRMATION
+            central, _, noise = probe.differences(smaller)
+            if slope.disagreement(central, noise, smaller) == 0.0:
                 break
             # A periodic function can agree with itself at large steps and be wrong.
             slope, jump = _Extrapolation(first_power=2), _Extrapolation(first_power=1)
     else:
-        finer = [step for step in steps[::4] if step < slope.best_step / 64]
-        slope.error = max([slope.error, *(probe.disagreement(slope.best, step) for step in finer)])
+        finer = [difference for difference in seen if difference[-1] < slope.best_step]
+        slope.error = max([slope.error, *(slope.disagreement(*difference) for difference in finer)])
     return _conclude(probe, slope, jump)
 
 
@@ -121,12 +124,6 @@ class _Probe:
         noise = max(4 * EPSILON * size, self._rounding) / step
         return (self.above - self.below) / (2 * step), (self.above - 2 * self.here + self.below) / step, noise
 
-    def disagreement(self, slope: float, step: float) -> float:
-        """How far the slope seen at a smaller step is from this one, where that is more than rounding and curvature."""
-        central, _, noise = self.differences(step)
-        difference = abs(central - slope)
-        return difference if difference > 16 * noise + 1e-3 * abs(slope) else 0.0
-
 
 def _steps(x: float) -> Iterator[float]:
     """Steps from about the size of x, or 1, down to the smallest at which x + step is still exact."""
@@ -145,6 +142,8 @@ class _Extrapolation:
         self.best = math.nan
         self.best_step = math.inf
         self.error = math.inf
+        self._bend = 0.0
+        """How far the best is from the numbers at its steps: at a smaller one it would be by the square less."""
 
     def add(self, number: float, noise: float, step: float) -> None:
         """Take in the number at the next smaller step; noise is what rounding may have done to it."""
@@ -159,4 +158,11 @@ class _Extrapolation:
             row.append(better)
             if error < self.error:
                 self.best, self.error, self.best_step = better, error, step
+                self._bend = max(abs(number - better), abs(self._row[0] - better) / 4)
         self._row = row
+
+    def disagreement(self, number: float, noise: float, step: float) -> float:
+        """How far the number at a smaller step is from the best, where that is more than rounding and curvature."""
+        distance = abs(number - self.best)
+        bend = self._bend * (step / self.best_step) ** 2
+        return distance if distance > 4 * (noise + bend) + self.error else 0.0

@@ -96,10 +96,10 @@ def _unused_prefix(content: str) -> str:
     return prefix if number == 1 else f"{prefix}-{number}"
 
 
-def printable(text: str) -> str:
+def printable(text: str, longest: int = _LONGEST_LABEL) -> str:
     """The text with a visible sign for each character that no picture can hold, and no longer than fits in one."""
-    if len(text) > _LONGEST_LABEL:
-        text = text[: _LONGEST_LABEL - 1] + "…"
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
     return "".join(character if character == "\n" else _visible(character) for character in text)
 
 
@@ -116,6 +116,8 @@ def _visible(character: str) -> str:
 
 def literal(text: str, in_record: bool = False) -> str:
     r"""A label that Graphviz draws as this very text: neither \N, &lt; nor, in a record, {a|b} means anything."""
+    if text.startswith("\n"):
+        text = f" {text}"  # of a label whose first line is empty, Graphviz frees what it never allocated
     escaped = printable(text).replace("&", "&amp;").replace("\\", "\\\\").replace("\n", "\\n")
     if in_record:
         for special in "{}|<> ":

@@ -12,7 +12,7 @@ from autograd_mini import CompiledGraph, NotTraceableError, Value, compile_graph
 from nn.batch_loss import Layout, find_formula
 from nn.data import Sample
 from nn.stand_ins import Column
-from nn.steps import Batch, EagerSteps, Measured, Order, Task
+from nn.steps import Batch, EagerSteps, Fault, Measured, Order, Task
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -72,6 +72,10 @@ class CompiledSteps:
         self._last_finite = self._numbers.copy()
 
     @property
+    def fault(self) -> Fault | None:
+        return self._eager.fault  # of the last batch that was computed again, after which the training goes on or ends
+
+    @property
     def last_finite(self) -> list[float]:
         numbers: list[float] = self._last_finite.tolist()
         return numbers
@@ -85,6 +89,9 @@ class CompiledSteps:
         know = getattr(optimizer, "know", None)
         if callable(know) and optimizer is not self._known_by:
             self._known_by, self._rows = optimizer, (know(self._task.parameters),)
+
+    def number_of(self, place: int) -> int:
+        return self._eager.number_of(place)
 
     def batch(self, batch: Batch) -> tuple[list[Sample], list[Sample]]:
         return self._eager.batch(batch)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd_mini import Value
-from nn.batch_loss import Loss
+from autograd_mini import Anomaly, Value, detect_anomaly, find_anomaly, topological_order
+from nn.batch_loss import Layout, Loss
 from nn.checks import as_number, describe
 from nn.data import Sample
 
@@ -27,6 +27,14 @@ class Batch(NamedTuple):
     end: int
 
 
+class Fault(NamedTuple):
+    """Where a NaN or infinity of a batch came from."""
+
+    anomaly: Anomaly
+    place: int | None
+    """Of its sample in the batch; None where it is of several, or of none."""
+
+
 @dataclass
 class Task:
     """What is trained, on what."""
@@ -40,6 +48,8 @@ class Task:
     """The loss, and the metrics, by the names of their curves."""
     optimizer: Any
     batch_size: int
+    detects_anomaly: bool = False
+    """Whether each batch is searched for NaN and infinity, its gradient too."""
 
     def batches(self) -> Iterator[Batch]:
         """Those of an epoch, the rest at its end."""
@@ -49,11 +59,22 @@ class Task:
 
     def measure(self, samples: list[Sample], targets: list[Sample]) -> tuple[Value, Measured]:
         """The loss as the end of a graph, and all measures of these samples."""
-        predictions = [self.model(sample) for sample in samples]
+        return self._measure([self.model(sample) for sample in samples], targets)
+
+    def _measure(self, predictions: list[Any], targets: list[Sample]) -> tuple[Value, Measured]:
         loss = self.measures["loss"](predictions, targets)
         if not isinstance(loss, Value):
             raise TypeError(f"fit: expected loss to return a Value, got {describe(loss)}")
         return loss, {"loss": loss.data, **self.metrics(predictions, targets)}
+
+    def search(self, samples: list[Sample], targets: list[Sample]) -> tuple[Value, Measured, Fault | None]:
+        """The same, and what there is of NaN and infinity, with the user's own lines."""
+        with detect_anomaly():
+            predictions = [self.model(sample) for sample in samples]
+            loss, measured = self._measure(predictions, targets)
+            anomaly = find_anomaly(loss)
+            fault = None if anomaly is None else Fault(anomaly, _place_of(anomaly.node, predictions))
+        return loss, measured, fault
 
     def metrics(self, predictions: list[Any], targets: list[Sample]) -> Measured:
         """All measures but the loss."""
@@ -65,8 +86,21 @@ class Task:
         return measured
 
 
+def _place_of(node: Value, predictions: list[Any]) -> int | None:
+    """The place of the one prediction that a node leads to, or else of the one that leads to it."""
+    parts = [Layout(prediction).numbers(prediction) for prediction in predictions]
+    above = [place for place, part in enumerate(parts) if any(node in topological_order(each) for each in part)]
+    below = set(topological_order(node))
+    holding = above or [place for place, part in enumerate(parts) if not below.isdisjoint(part)]
+    return holding[0] if len(holding) == 1 else None
+
+
 class Steps(Protocol):
     """An engine's way to make them. The numbers of the parameters may be its own until `settle`."""
+
+    @property
+    def fault(self) -> Fault | None:
+        """What there is of NaN and infinity in the batch that was measured last, if that is looked for."""
 
     @property
     def last_finite(self) -> list[float]:
@@ -77,6 +111,9 @@ class Steps(Protocol):
 
     def batch(self, batch: Batch) -> tuple[list[Sample], list[Sample]]:
         """The samples and targets of a batch."""
+
+    def number_of(self, place: int) -> int:
+        """Which of all samples stands at a place in the order of the epoch."""
 
     def differentiate(self, batch: Batch) -> Measured:
         """Measure a batch, and where the loss is finite take its gradient."""
@@ -106,11 +143,15 @@ class EagerSteps:
     def __init__(self, task: Task) -> None:
         self.task = task
         self._order: list[int] | None = None
+        self.fault: Fault | None = None
         self.read()
         self.last_finite = self._numbers
 
     def begin_epoch(self, order: Order | None) -> None:
         self._order = None if order is None else order.tolist()
+
+    def number_of(self, place: int) -> int:
+        return place if self._order is None else self._order[place]
 
     def batch(self, batch: Batch) -> tuple[list[Sample], list[Sample]]:
         samples, targets = self.task.samples, self.task.targets
@@ -121,7 +162,10 @@ class EagerSteps:
 
     def differentiate(self, batch: Batch) -> Measured:
         """The graph is freed on return, so that two are never held at once."""
-        loss, measured = self.task.measure(*self.batch(batch))
+        if self.task.detects_anomaly:
+            loss, measured, self.fault = self.task.search(*self.batch(batch))
+        else:
+            loss, measured = self.task.measure(*self.batch(batch))
         for parameter in self.task.parameters:
             parameter.grad = 0.0
         if math.isfinite(loss.data):

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from autograd_mini import Anomaly, NotTraceableError, Value, detect_anomaly, find_anomaly
+from autograd_mini import Anomaly, NotTraceableError, Value
 from nn.batch_loss import Loss as Loss  # part of what this module offers
 from nn.callbacks import Callback, Checkpoint, EarlyStopping, TrainingState
 from nn.checkpoint import SavedTraining, has_state, load_checkpoint
-from nn.checks import describe, plural, positive_int
+from nn.checks import describe, on_one_line, plural, positive_int
 from nn.compiled_steps import CompiledSteps
 from nn.data import Sample, read_data, row_shape
 from nn.history import History
@@ -22,7 +22,8 @@ from nn.initial_values import Seed, random_numbers
 from nn.losses import mse_loss
 from nn.optimizers import SGD, Optimizer
 from nn.progress import progress_bar, report_nothing
-from nn.steps import Batch, EagerSteps, Measured, Steps, Task
+from nn.settings import truth
+from nn.steps import Batch, EagerSteps, Fault, Measured, Steps, Task
 
 Report: TypeAlias = Callable[[float], None]
 
@@ -43,7 +44,7 @@ class Trainable(Protocol):
 
 
 class DivergenceError(FloatingPointError):
-    """A loss or a parameter became NaN or infinite; the parameters are those of the last finite loss."""
+    """A loss, a gradient or a parameter became NaN or infinite; the parameters are those of the last finite loss."""
 
     def __init__(
         self,
@@ -52,12 +53,15 @@ class DivergenceError(FloatingPointError):
         batch: int = 0,
         anomaly: Anomaly | None = None,
         history: History | None = None,
+        sample: int | None = None,
     ) -> None:
         super().__init__(message)  # which is all that unpickling calls it with: the attributes follow
         self.epoch, self.batch = epoch, batch
         """Where it was, both from 1."""
         self.anomaly = anomaly
         """What `find_anomaly` found; None for nothing: a step too long, or a model that is never the same twice."""
+        self.sample = sample
+        """Which of X the anomaly is of, from 0; None where it is of several, or of none."""
         self.history = History() if history is None else history
         """The epochs before."""
 
@@ -78,6 +82,7 @@ def fit(
     resume: str | os.PathLike[str] | SavedTraining | None = None,
     progress: bool = False,
     engine: str = "auto",
+    detect_anomaly: bool = False,
 ) -> History:
     """Train by gradient descent, and return the `History`: a sequence of the losses, one an epoch, with other curves.
 
@@ -102,14 +107,17 @@ def fit(
         in arrays: their Python may not depend on the numbers, and the loss has to be a sum over samples, such as a
         mean, and penalties on the parameters. "auto" is compiled where that can be done, else eager, with the reason
         in `History.eager_because` and in the log "nn.training" as INFO. Both give the same numbers but for rounding.
+    detect_anomaly: ends the training also where a gradient is NaN or infinite and the optimizer would get over it,
+        before the parameters move; and finds the place in what is never the same twice. Eager, every batch is recorded
+        in a block of `autograd_mini.detect_anomaly`, some five times slower; compiled, it costs nothing.
 
     Ctrl-C stops at the last whole epoch: parameters, optimizer and random numbers are as that epoch left them, the
     history ends with it. Exceptions of your own functions pass through.
 
     Raises ValueError or TypeError that names the argument, before anything is changed, and NotTraceableError, a
     TypeError, where engine="compiled" cannot be done. Raises `DivergenceError`, a FloatingPointError, where the loss or
-    a parameter becomes NaN or infinite, and says in which epoch, batch and operation; it runs the model on that batch
-    once more to find the source line.
+    a parameter becomes NaN or infinite, and says in which epoch, batch, sample and operation, and where that stands in
+    your source; without detect_anomaly it runs the model on that batch once more to find out.
     """
     samples, targets = read_data("fit", X, y)
     task = Task(
@@ -121,6 +129,7 @@ def fit(
         measures=_check_measures(loss, metrics),
         optimizer=_check_optimizer(optimizer),
         batch_size=len(samples) if batch_size is None else _check_batch_size(batch_size),
+        detects_anomaly=truth(detect_anomaly, "fit: expected detect_anomaly"),
     )
     run = _Run(
         task=task,
@@ -168,7 +177,7 @@ class _Run:
         """Go on from a checkpoint, where there is one, and begin the callbacks."""
         if saved is not None and saved.history is not None:
             if saved.history.epochs and set(saved.history.curves) != set(self._curves()):
-                curves = ", ".join(saved.history.curves)
+                curves = on_one_line(", ".join(saved.history.curves))
                 raise ValueError(f"fit: expected the curves of resume, {curves}, got {', '.join(self._curves())}")
             self.history.curves = saved.history.to_dict()
         self._tell_callbacks("start", self.callbacks)
@@ -255,8 +264,9 @@ class _Run:
     def _update(self, place: int, batch: Batch) -> Measured:
         """DL5 to DL8."""
         measured = self.steps.differentiate(batch)
-        if not math.isfinite(measured["loss"]) or not self.steps.move():
-            raise self._diverged(place, batch, measured["loss"])
+        fault = self.steps.fault
+        if fault is not None or not math.isfinite(measured["loss"]) or not self.steps.move():
+            raise self._diverged(place, batch, measured["loss"], fault)
         self.updates += 1
         return measured
 
@@ -313,26 +323,31 @@ class _Run:
             parameter.grad = 0.0
         self.steps.read()
 
-    def _diverged(self, place: int, batch: Batch, loss: float) -> DivergenceError:
+    def _diverged(self, place: int, batch: Batch, loss: float, fault: Fault | None) -> DivergenceError:
         last_finite = list(self.steps.last_finite)
         self.steps.settle()
-        if math.isfinite(loss):  # it is the update that went wrong
+        what = f"the loss became {loss}"
+        if math.isfinite(loss):
+            what = "a parameter became NaN or infinite" if fault is None else "a gradient became NaN or infinite"
             self._put_back(last_finite)
-        anomaly = None
-        with suppress(Exception), detect_anomaly():
-            anomaly = find_anomaly(self.task.measure(*self.steps.batch(batch))[0])
+        if fault is None:
+            with suppress(Exception):
+                fault = self.task.search(*self.steps.batch(batch))[2]
         self._go_back(last_finite)
         epoch, n_batches = self.history.epochs + 1, len(list(self.task.batches()))
         where = f"epoch {epoch}" if n_batches == 1 else f"epoch {epoch}, batch {place} of {n_batches}"
-        return DivergenceError(self._advice(where, loss, anomaly), epoch, place, anomaly, self.history)
+        if fault is None:
+            return DivergenceError(self._advice(where, loss, what), epoch, place, history=self.history)
+        sample = None if fault.place is None else self.steps.number_of(batch.first + fault.place)
+        advice = self._advice(where, loss, what, fault.anomaly.phase)
+        of = "" if sample is None else f"sample {sample} (from 0), "
+        return DivergenceError(f"{advice}; {of}{fault.anomaly}", epoch, place, fault.anomaly, self.history, sample)
 
-    def _advice(self, place: str, loss: float, anomaly: Anomaly | None) -> str:
-        cause = "" if anomaly is None else f"; {anomaly}"
+    def _advice(self, place: str, loss: float, what: str, phase: str = "") -> str:
         if self.updates == 0 and not math.isfinite(loss):
-            return f"fit: the loss is {loss} in {place}, before any update: try smaller initial values or data{cause}"
-        what = "a parameter became NaN or infinite" if math.isfinite(loss) else f"the loss became {loss}"
-        advice = "" if anomaly is not None and anomaly.phase == "backward" else ": try a smaller learning rate"
-        return f"fit: {what} in {place}, the parameters are back at the last finite loss{advice}{cause}"
+            return f"fit: the loss is {loss} in {place}, before any update: try smaller initial values or data"
+        advice = "" if phase == "backward" else ": try a smaller learning rate"
+        return f"fit: {what} in {place}, the parameters are back at the last finite loss{advice}"
 
 
 def _learning_rate(optimizer: Any) -> float:

@@ -1,10 +1,12 @@
 """Where the first NaN or infinity came from: by hand, against what backward() leaves behind, and line by line."""
 
 import contextvars
+import copy
 import dataclasses
 import gc
 import inspect
 import math
+import pickle
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +17,24 @@ from hypothesis import strategies as st
 from support import DEEP, chain, run_in_threads
 
 import autograd_mini.anomaly as anomaly_module
-from autograd_mini import TABLE, Op, Value, apply, engine, exp, grad, log, sqrt, topological_order
-from autograd_mini.anomaly import Anomaly, detect_anomaly, find_anomaly
+from autograd_mini import (
+    TABLE,
+    Op,
+    Value,
+    apply,
+    engine,
+    exp,
+    functional,
+    grad,
+    hessian,
+    jacobian,
+    log,
+    sqrt,
+    topological_order,
+    value_and_grad,
+    watching,
+)
+from autograd_mini.anomaly import Anomaly, AnomalyError, detect_anomaly, find_anomaly
 from nn import MLP, Module, mse_loss
 
 NAN, INF = math.nan, math.inf
@@ -49,8 +67,8 @@ def next_line() -> int:
         (lambda x: (-x) ** 0.5, "forward: pow(-1.0, 0.5) is nan"),
         (lambda x: 1e200 * x * 1e200, "forward: mul(1e+200, 1e+200) is inf"),
         (lambda x: x + INF, "forward: add(x = 1.0, inf) is inf"),  # the constant is to blame, and shown
-        (lambda x: x * Value(NAN, "w") + 1, "forward: the leaf w is nan"),
-        (lambda x: x * Value(-INF), "forward: a leaf is -inf"),
+        (lambda x: x * Value(NAN, "w") + 1, "forward: the leaf w is nan, used by mul(x = 1.0, w = nan)"),
+        (lambda x: x * Value(-INF), "forward: a leaf is -inf, used by mul(x = 1.0, -inf)"),
         (lambda x: Value(NAN, "x"), "forward: the leaf x is nan"),
     ],
 )
@@ -116,7 +134,19 @@ def test_all_finite_is_none() -> None:
             lambda x: 1e200 * (1e200 * (1e-300 * x)),  # each factor is finite, not their product
             "backward: mul(1e+200, 1e-300) passes on a gradient of inf to its second operand",
         ),
-        (lambda x: 1e308 * (x - 1) + 1e308 * (x - 1), "backward: the gradients of the leaf x add up to inf"),
+        (
+            lambda x: 1e308 * (x - 1) + 1e308 * (x + -1),
+            "backward: the gradients of the leaf x add up to inf with that of sub(x = 1.0, 1.0)",
+        ),
+        (
+            lambda x: 1 / ((1000 * x).exp() * (1000 * x).exp()),  # 0 · inf for a factor, which is inf itself
+            "backward: mul(inf, inf) passes on a gradient of nan to its first operand; forward: exp(1000.0) is inf",
+        ),
+        (
+            lambda x: 1 / (x * Value(INF, "w")),
+            "backward: mul(x = 1.0, w = inf) passes on a gradient of nan to its first operand;"
+            " forward: the leaf w is inf, used by mul(x = 1.0, w = inf)",
+        ),
         (
             lambda x: (lambda y: 1e308 * y + 1e308 * y)(1e-300 * x),
             "backward: the gradients of mul(1e-300, x = 1.0) add up to inf",
@@ -128,6 +158,23 @@ def test_the_first_gradient_that_is_not_finite(compute: Callable[[Value], Value]
     x.grad = 5.0
     assert str(find_anomaly(compute(x))) == text
     assert x.grad == 5.0  # no gradient is read or written
+
+
+def test_what_was_changed_since_is_said() -> None:
+    x = Value(0.0, "x")
+    y = x.log()
+    assert not found(y).was_changed
+    x.data = 1.0
+    assert str(find_anomaly(y)) == "forward: log(x = 1.0) is -inf (numbers were changed since)"
+    x.data = NAN
+    assert find_anomaly(x * 2).used_by is not None  # type: ignore[union-attr]
+    z = Value(4.0, "z").sqrt()
+    z.data = NAN
+    assert str(find_anomaly(z + 1)) == "forward: sqrt(z = 4.0) is nan (numbers were changed since)"
+    z.data = 2.0
+    root = z.sqrt()
+    z.data = NAN
+    assert find_anomaly(root) is None  # case 7: the gradient of that recording is what it was
 
 
 def test_backward_is_in_the_order_of_the_pass() -> None:
@@ -166,6 +213,9 @@ def test_it_finds_one_exactly_where_a_pass_leaves_a_number_that_is_not_finite(ro
     assert (anomaly is None) == all(math.isfinite(node.grad) for node in order)
     if anomaly is not None:
         assert anomaly.phase == "backward"
+        is_made_of_others = all(map(math.isfinite, anomaly.operands))
+        assert (anomaly.cause is None) == (is_made_of_others or anomaly.operand is None)
+        assert anomaly.cause is None or all(map(math.isfinite, anomaly.cause.operands))
         place = order.index(anomaly.node) + (anomaly.operand is None)
         assert all(math.isfinite(node.grad) for node in order[place:])  # nothing was bad before
 
@@ -258,6 +308,37 @@ def bad_results(x: Value) -> list[Value]:
     ]
 
 
+def test_the_line_of_a_gradient_that_grew_over_several() -> None:
+    x = Value(1.0, "x")
+    with detect_anomaly():
+        y = 1e-300 * x
+        number = next_line()
+        z = 1e200 * y
+        assert found(1e200 * z).line == f"{__file__}:{number}: z = 1e200 * y"
+        number = next_line()
+        y = 1e308 * (x - 1)
+        assert found(y + 1e308 * x).line == f"{__file__}:{number}: y = 1e308 * (x - 1)"
+
+
+def test_a_leaf_has_the_line_of_its_use() -> None:
+    w = Value(NAN, "w")
+    with detect_anomaly():
+        number = next_line()
+        y = w * 2.0
+        anomaly = found(y + 1)
+    assert (anomaly.node, anomaly.used_by) == (w, y)
+    assert str(anomaly) == f"forward: the leaf w is nan, used by mul(w = nan, 2.0), at {__file__}:{number}: y = w * 2.0"
+
+
+@given(data=st.data())
+def test_every_line_is_known(data: st.DataObject) -> None:
+    with detect_anomaly():
+        anomaly = find_anomaly(data.draw(graphs()))
+    if anomaly is not None and (anomaly.node.op or anomaly.used_by):
+        assert anomaly.line is not None
+        assert "nodes.append(apply(op, " in anomaly.line
+
+
 def test_every_way_to_record_is_watched() -> None:
     lines, first = inspect.getsourcelines(bad_results)
     with detect_anomaly():
@@ -274,7 +355,7 @@ def test_every_operation_of_the_table_is_watched() -> None:
     domain = {name: [sum(interval) / 2 for interval in op.domain] for name, op in TABLE.items()}
     with detect_anomaly():
         for name, op in TABLE.items():
-            x = Value(NAN)  # what is made of NaN is NaN: a suspect, with a line
+            x = Value(NAN)
             operands = [x, *domain[name][1:]]
             method = {"div": "truediv"}.get(name, name)
             result = getattr(Value, f"__{method}__" if op.is_operator else method)(*operands)
@@ -328,6 +409,51 @@ def test_source_that_is_not_there_is_left_out() -> None:
 # The block
 
 
+@pytest.mark.parametrize("derivative", [grad, value_and_grad, jacobian])
+def test_derivatives_of_functions_raise(derivative: Callable[..., Any]) -> None:
+    root = derivative(lambda x: sqrt(x) + 1)
+    assert repr(root(0.0)).count("inf") == 1
+    with detect_anomaly():
+        root(4.0)
+        with pytest.raises(AnomalyError, match=r"^detect_anomaly: backward: sqrt\(0\.0\) .* at .*: root = derivative"):
+            root(0.0)
+    root(0.0)
+
+
+def test_second_derivatives_raise() -> None:
+    second = hessian(lambda x: x**1.5)
+    with detect_anomaly():
+        second(1.0)
+        with pytest.raises(AnomalyError, match=r"backward: pow\(0\.0, 0\.5\) passes on a gradient of inf"):
+            second(0.0)
+
+
+def test_a_gradient_that_nobody_asked_for_does_not_count() -> None:
+    w = Value(0.0, "w")
+    with detect_anomaly():
+        assert grad(lambda x: x * 3 + sqrt(w))(1.0) == 3.0
+        with pytest.raises(AnomalyError, match=r"sqrt\(x = 0\.0\)"):
+            grad(lambda x: sqrt(w) + sqrt(set_label(x, "x")))(0.0)
+
+
+def set_label(value: Value, label: str) -> Value:
+    value.label = label
+    return value
+
+
+def test_what_the_error_holds() -> None:
+    x = Value(0.0, "x")
+    with detect_anomaly(), pytest.raises(AnomalyError) as raised:
+        (x.sqrt() + 1).backward()
+    error = raised.value
+    assert error.anomaly is not None
+    assert str(error) == f"detect_anomaly: {error.anomaly}"
+    assert error.value is not None
+    assert found(error.value).node is error.anomaly.node
+    copied = pickle.loads(pickle.dumps(error))
+    assert (str(copied), str(copied.anomaly)) == (str(error), str(error.anomaly))
+
+
 def test_backward_raises_before_a_gradient_is_changed() -> None:
     x = Value(0.0, "x")
     x.grad = 5.0
@@ -360,8 +486,12 @@ def test_numbers_in_the_block_are_the_same() -> None:
 
 
 def state_of_the_recorders() -> dict[str, Any]:
-    names = [name for name in vars(engine) if name in TABLE or name.startswith("record")]
-    return {**{name: vars(engine)[name] for name in names}, **{f"Value.{name}": v for name, v in vars(Value).items()}}
+    return {
+        f"{getattr(owner, '__name__', owner)}.{name}": member
+        for owner in (engine, functional, Value)
+        for name, member in vars(owner).items()
+        if callable(member)
+    }
 
 
 def test_everything_is_put_back_whatever_happens() -> None:
@@ -424,11 +554,15 @@ def test_a_later_node_in_the_place_of_a_dead_one_has_no_line() -> None:
     with detect_anomaly():
         detection = anomaly_module._detection.get()
         assert detection is not None
+        log = copy.copy(x.log())
+        assert detection.line_of(log) is None  # a copy was recorded nowhere
         places = {id(x.log()): "log" for _ in range(100)}
         unwatched = contextvars.Context()
         others = unwatched.run(lambda: [1 / x for _ in range(1000)])
         assert places.keys() & {id(other) for other in others}
         assert all(detection.line_of(other) is None for other in others)
+        copies = [copy.copy(log) for _ in range(1000)]  # interpreted, one of them has the id of a result
+        assert all(detection.line_of(each) is None for each in copies)
 
 
 def test_several_losses_may_be_recorded_before_the_first_pass() -> None:
@@ -451,3 +585,55 @@ def test_no_graph_is_kept_alive() -> None:
         del leaf
         gc.collect()
         assert alive() is None
+
+
+# What is replaced, and put back
+
+
+class Watched:
+    """Something of which members are replaced."""
+
+    def inherited(self) -> str:
+        return "inherited"
+
+
+class Watching(Watched):
+    """Something with a member of its own."""
+
+    def own(self) -> str:
+        return "own"
+
+
+def in_brackets(member: Callable[..., str]) -> Callable[..., str]:
+    return lambda *arguments: f"[{member(*arguments)}]"
+
+
+def in_quotes(member: Callable[..., str]) -> Callable[..., str]:
+    return lambda *arguments: f"'{member(*arguments)}'"
+
+
+@pytest.mark.parametrize("wears_out", [False, True])
+def test_where_caches_wear_out_replacements_stay_in_the_end(wears_out: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "CACHES_WEAR_OUT", wears_out)
+    monkeypatch.setattr(watching, "MOST_ROUNDS", 3)
+    members = [(Watching, "own", in_brackets), (Watching, "inherited", in_brackets)]
+    may_stay = watching.Replacements(lambda: members, may_stay=True)
+    may_not = watching.Replacements(lambda: [(Watching, "own", in_quotes)])
+    thing = Watching()
+
+    def said_within(kind: watching.Replacements) -> tuple[str, str]:
+        block = Watched()
+        kind.begin(block)
+        said = thing.own(), thing.inherited()
+        kind.end(block)
+        return said
+
+    for round_number in range(1, 9):
+        stays = wears_out and round_number > 3
+        own, inherited = ("[own]", "[inherited]") if stays else ("own", "inherited")
+        assert (thing.own(), thing.inherited()) == (own, inherited)
+        assert said_within(may_stay) == ("[own]", "[inherited]")
+        stays = wears_out and round_number >= 3
+        own, inherited = ("[own]", "[inherited]") if stays else ("own", "inherited")
+        assert said_within(may_not) == (f"'{own}'", inherited)
+    assert ("inherited" in vars(Watching)) == wears_out

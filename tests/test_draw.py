@@ -21,10 +21,19 @@ from xml.etree import ElementTree
 
 import graphviz
 import pytest
-from support import run_in_threads
+from support import PATIENCE, run_in_threads
 
 import nn
-from autograd_mini import Drawing, RendererNotFound, draw, draw_network, renderer, sketch
+from autograd_mini import (
+    Drawing,
+    RendererNotFound,
+    detect_anomaly,
+    draw,
+    draw_network,
+    find_anomaly,
+    renderer,
+    sketch,
+)
 from autograd_mini.graph import topological_order
 from autograd_mini.groups import subscript
 from autograd_mini.ops import Op
@@ -210,10 +219,77 @@ def test_a_leaf_alone_is_drawn() -> None:
 def test_nan_and_infinities_stand_out() -> None:
     source = draw(Value(-1.0, "x").log() + math.inf).source
     broken = [line for line in source.splitlines() if sketch.BROKEN in line]
-    assert len(broken) == 3  # the logarithm, the constant, the sum
-    assert sum("NaN" in line for line in broken) == 2
+    assert len(broken) == 4  # the logarithm and its number, the constant, the sum
+    assert sum("data\\ NaN" in line for line in broken) == 2
     assert sum("label=inf" in line for line in broken) == 1
     assert sketch.BROKEN not in draw(small_graph()).source
+
+
+def statements(source: str, name: str) -> str:
+    """The line of the DOT text that draws a node or an edge."""
+    (line,) = [line for line in source.splitlines() if line.strip().startswith(f"{name} [")]
+    return line
+
+
+def test_where_infinity_starts_is_marked() -> None:
+    w, x = Value(0.0, "w"), Value(2.0, "x")
+    with detect_anomaly():
+        loss = (w * x).log() * 3.0 + 1.0
+        source = draw(loss).source
+        line = str(find_anomaly(loss)).partition(", at ")[2]
+    box = statements(source, "value3")
+    assert 'label="data\\ -inf|grad\\ 0|-inf\\ starts\\ here"' in box
+    assert "penwidth=4" in box
+    assert "peripheries=2" in statements(source, "operation3")  # a double ring, not only a colour
+    assert source.count("starts") == 1
+    assert source.count("peripheries") == 1
+    note = read(draw(loss)).note
+    assert note == "forward: log(0.0) is -inf"  # outside the block the line is not known
+    assert 'label="forward: log(0.0) is -inf, at ' in source
+    assert "loss = (w * x).log() * 3.0 + 1.0" in line
+
+
+def test_where_a_gradient_stops_being_finite_is_marked() -> None:
+    x = Value(1.0, "x")
+    big = (x * 1000.0).exp()
+    root = 1.0 / (big * big)
+    assert "starts" not in draw(root).source  # no gradient is there that is not finite, and no number to blame
+    root.backward()
+    source = draw(root).source
+    assert "a\\ gradient\\ of\\ NaN\\ starts\\ here" in statements(source, "value3")
+    assert "|inf\\ starts\\ here" in statements(source, "value2")
+    assert source.count("peripheries=2") == 2
+    assert source.count("penwidth=3") == 3  # both operations, and the arrow that the gradient goes along
+    assert read(draw(root)).note.replace("\n", " ") == (
+        "backward: mul(inf, inf) passes on a gradient of nan to its first operand; forward: exp(1000.0) is inf"
+    )
+    root = 1e308 * (x - 1) + 1e308 * (x + -1)
+    x.grad = 0.0
+    root.backward()
+    assert "gradients add up to inf here" in read(draw(root)).texts["value0"]
+
+
+def test_a_group_says_what_starts_inside() -> None:
+    network = nn.MLP(3, [2, 1], "sigmoid", init="ones")
+    network.parameters()[0].data = math.nan
+    for collapse in ("expression", "neuron", "layer"):
+        picture = read(draw(network([1, 2, 3]), collapse=collapse))
+        assert sum("NaN starts here" in texts for texts in picture.texts.values()) == 1
+        assert picture.note.startswith("forward: the leaf w⁰₁₁ is nan, used by mul(")
+
+
+def test_a_mark_and_a_thick_path_stand_together() -> None:
+    x = Value(0.0, "x")
+    root = x.log() * 2.0
+    root.backward()
+    picture = read(draw(root, highlight=x))
+    assert picture.note.startswith("thick: x → the result")
+    assert picture.note.endswith("forward: log(x = 0.0) is -inf")
+
+
+def test_case_23_the_label_of_an_anomaly_is_drawn_literally() -> None:
+    for label in ("<B>x</B>", "{a|b}", "a\\", "\\N", "loss:mse"):
+        assert label in read(draw(Value(math.inf, label) * 2.0)).note.replace("\\\\", "\\")
 
 
 def test_leaves_and_results_differ_in_colour() -> None:
@@ -286,28 +362,28 @@ def shown_label(label: str) -> str:
 
 
 @pytest.mark.parametrize("label", HOSTILE)
-def test_labels_are_drawn_literally_case_23(label: str) -> None:
+def test_case_23_labels_are_drawn_literally(label: str) -> None:
     assert shown_label(label) == label
     assert read(draw(Value(1.0, label))).tags <= {"svg", "g", "title", "text", "path", "polygon", "polyline", "ellipse"}
 
 
 @pytest.mark.parametrize("symbol", HOSTILE)
-def test_symbols_and_activations_are_drawn_literally_case_23(symbol: str) -> None:
+def test_case_23_symbols_and_activations_are_drawn_literally(symbol: str) -> None:
     op = Op("mine", symbol=symbol, doc="", forward=lambda m, x: x, partials=(lambda m, out, x: 1.0,))
     assert read(draw(apply(op, Value(1.0)))).texts["operation1"] == [symbol]
     picture = read(draw_network(Network([Layer([[1.0]], activation=symbol)])))
     assert picture.texts["neuron1_1"] == [symbol]
 
 
-def test_newlines_in_labels_break_lines_case_23() -> None:
+def test_case_23_newlines_in_labels_break_lines() -> None:
     assert shown_label("two\nlines\\n") == "two\nlines\\n"
 
 
-def test_characters_that_no_svg_can_hold_become_signs_case_23() -> None:
+def test_case_23_characters_that_no_svg_can_hold_become_signs() -> None:
     assert shown_label("nul\0 bell\a tab\t del\x7f \x85 \ud800 \uffff") == "nul␀ bell␇ tab␉ del␡ � � �"
 
 
-def test_a_label_of_a_megabyte_is_cut_case_23() -> None:
+def test_case_23_a_label_of_a_megabyte_is_cut() -> None:
     assert shown_label("<&" * 500_000) == ("<&" * 100)[:199] + "…"
 
 
@@ -406,7 +482,7 @@ def test_a_broken_number_within_a_group_shows() -> None:
 
 
 @pytest.mark.parametrize("label", HOSTILE)
-def test_names_of_groups_and_paths_are_drawn_literally_case_23(label: str) -> None:
+def test_case_23_names_of_groups_and_paths_are_drawn_literally(label: str) -> None:
     x = Value(1.0, "x")
     root = x * 2.0 + 3.0
     root.label = label
@@ -651,13 +727,13 @@ def assert_timed_out(drawing: Drawing, limit: float) -> None:
     start = time.perf_counter()
     with pytest.raises(RendererTimedOut, match=f"^draw: the renderer had no picture after {limit:g} seconds") as caught:
         drawing.pipe()
-    assert time.perf_counter() - start < limit + 3
+    assert time.perf_counter() - start < limit + PATIENCE
     assert "\n" not in str(caught.value)
     assert "collapse=" in str(caught.value)
     assert isinstance(caught.value, TimeoutError)
 
 
-def test_a_tangle_of_a_thousand_nodes_ends_in_advice_case_26() -> None:
+def test_case_26_a_tangle_of_a_thousand_nodes_ends_in_advice() -> None:
     assert_timed_out(draw(tangle(1_000), max_nodes=2_000), 2.0)
     assert "<svg" in str(draw(small_graph()).pipe(encoding="utf-8"))
 
@@ -873,12 +949,12 @@ def chain(length: int) -> Value:
 
 @pytest.mark.parametrize("length", [1_000, 100_000])
 @pytest.mark.parametrize("collapse", ["auto", "layer", None])
-def test_large_graphs_are_refused_with_advice_case_26(length: int, collapse: Any) -> None:
+def test_case_26_large_graphs_are_refused_with_advice(length: int, collapse: Any) -> None:
     value = chain(length)
     start = time.perf_counter()
     with pytest.raises(ValueError, match=f"draw: the graph has {length + 1:,} nodes, expected at most 250; ") as caught:
         draw(value, collapse=collapse)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < PATIENCE
     message = str(caught.value)
     assert "\n" not in message
     assert "raise max_nodes" in message
@@ -887,7 +963,7 @@ def test_large_graphs_are_refused_with_advice_case_26(length: int, collapse: Any
     assert (f"{length + 1:,} by expression, {length + 1:,} by neuron" in message) == (collapse == "auto")
 
 
-def test_a_large_graph_is_drawn_by_the_finest_level_that_fits_case_26() -> None:
+def test_case_26_a_large_graph_is_drawn_by_the_finest_level_that_fits() -> None:
     root = Value(1.0, "x")
     for step in range(200):
         for _ in range(5):
@@ -904,7 +980,7 @@ def test_a_large_graph_is_drawn_by_the_finest_level_that_fits_case_26() -> None:
         draw(root, collapse=None)
 
 
-def test_a_batch_of_a_hundred_thousand_nodes_is_drawn_by_layer_case_26() -> None:
+def test_case_26_a_batch_of_a_hundred_thousand_nodes_is_drawn_by_layer() -> None:
     choose = random.Random(1)
     network = nn.MLP(64, [32, 10], activation="tanh", seed=1)
     rows = [[choose.uniform(-1, 1) for _ in range(64)] for _ in range(20)]
@@ -912,7 +988,7 @@ def test_a_batch_of_a_hundred_thousand_nodes_is_drawn_by_layer_case_26() -> None
     assert len(topological_order(loss)) > 98_000
     start = time.perf_counter()
     picture = read(draw(loss, highlight=network.parameters()[0]))
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < PATIENCE
     assert len(picture.texts) == 2 * 20 + 2 + 1
     assert picture.texts[picture.named("A¹⁽²⁰⁾  ×4,128")]
     assert picture.texts[picture.named("W⁰, B⁰  ×2,080")]
@@ -934,7 +1010,7 @@ def test_max_nodes_is_the_limit() -> None:
         draw(chain(3), max_nodes=3)
 
 
-def test_a_tangled_graph_of_the_largest_size_is_drawn_case_26() -> None:
+def test_case_26_a_tangled_graph_of_the_largest_size_is_drawn() -> None:
     weight, state_weight, bias, state = Value(0.5), Value(0.3), Value(0.1), Value(0.0)
     for step in range(49):  # three leaves that are used all along: as hard as graphs get for Graphviz
         state = (state_weight * state + weight * float(step) + bias).tanh()
@@ -943,7 +1019,7 @@ def test_a_tangled_graph_of_the_largest_size_is_drawn_case_26() -> None:
         assert "splines=line" in drawing.source
         start = time.perf_counter()
         drawing.pipe()
-        assert time.perf_counter() - start < 20  # 1.2 s where this was written; with curved arrows, 5 s
+        assert time.perf_counter() - start < PATIENCE
     assert "splines" not in draw(worked_example()).source
 
 
@@ -1085,14 +1161,14 @@ def test_ids_of_networks_are_unique() -> None:
     assert len(ids) == len(set(ids)) == 2 * (1 + 9 + 15 + 15 + 6 + 4)
 
 
-def test_large_networks_are_refused_with_advice_case_26() -> None:
+def test_case_26_large_networks_are_refused_with_advice() -> None:
     row = [1.0] * 1_000
     with pytest.raises(ValueError, match="draw_network: the network has 1,000,000 weights, expected at most 100; draw"):
         draw_network(Network([Layer([row] * 1_000)]))
     layer = Layer([[1.0] * 10] * 10)
     start = time.perf_counter()
     assert len(read(draw_network(Network([layer]))).edges) == 100
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < PATIENCE
     assert len(read(draw_network(Network([layer, layer]), max_weights=200)).edges) == 200
 
 

@@ -12,7 +12,7 @@ from formula_reader import value_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from recordings import PLAIN_NUMBERS, graphs, network_graphs, unhurried
-from support import DEEP, chain, fields
+from support import DEEP, PATIENCE, chain, fields
 
 import nn
 from autograd_mini.formula import TEXT, filled
@@ -262,7 +262,7 @@ def test_names_are_labels_and_numbers() -> None:
         "-x",
     ],
 )
-def test_hostile_labels_stay_names(label: str) -> None:
+def test_case_23_hostile_labels_stay_names(label: str) -> None:
     x, y = Value(2.0, label), Value(-3.0, "y")
     root = x * y - x
     root.label = f"{label}!"
@@ -349,7 +349,7 @@ def test_100_000_nodes_are_refused_at_once() -> None:
     start = time.perf_counter()
     with pytest.raises(ValueError, match="the graph has 100,001 nodes"):
         walkthrough(root)
-    assert time.perf_counter() - start < 1.0
+    assert time.perf_counter() - start < PATIENCE
 
 
 def deep_expression(step: Any) -> Value:

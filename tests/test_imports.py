@@ -48,10 +48,11 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "renderer": set(),
         "drawing": {"renderer", "whole_files"},
         "sketch": {"drawing"},
-        **dict.fromkeys(PICTURES, ENGINE | HELPERS | {"groups", "paths"} | PAPER),
+        **dict.fromkeys(PICTURES, ENGINE | HELPERS | {"anomaly", "groups", "paths"} | PAPER),
         **dict.fromkeys(READERS, ENGINE | HELPERS),
-        "compiled": ENGINE | HELPERS | {"source_code"},
-        "walkthrough": ENGINE | PARTS | {"sketch", "whole_files"},
+        "anomaly": ENGINE | HELPERS | {"functional"},
+        "compiled": ENGINE | HELPERS | {"source_code", "anomaly"},
+        "walkthrough": ENGINE | PARTS | {"anomaly", "sketch", "whole_files"},
         "cli": LIBRARY,
         "__init__": LIBRARY,
         "__main__": {"cli"},
@@ -78,7 +79,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "steps": {"batch_loss", "checks", "data"},
         "compiled_steps": {"batch_loss", "data", "stand_ins", "steps"},
         "training": KEPT - {"weights"}
-        | {"checks", "data", "initial_values", "losses", "optimizers", "progress"}
+        | {"checks", "data", "initial_values", "losses", "optimizers", "progress", "settings"}
         | {"batch_loss", "compiled_steps", "steps"},
         "recording": set(),
         "objectives": {"checks", "data", "modules", "recording", "training"},

@@ -162,7 +162,7 @@ def test_primitives_cost_microseconds(engine: "Page") -> None:
 NAMES = ["</script>", "</SCRIPT><b>", "<!--<script>", 'it\'s "quoted"\n', "\u2028 é 🙂", "__proto__", "constructor", ""]
 
 
-def test_hostile_names_stay_names(page: "Page", tmp_path: Path) -> None:
+def test_case_23_hostile_names_stay_names(page: "Page", tmp_path: Path) -> None:
     rows = {name: Op(name=name, doc="", forward=lambda m, x: x, partials=(lambda m, out, x: 1.0,)) for name in NAMES}
     file = tmp_path / "page.html"
     text = (

@@ -236,7 +236,7 @@ def test_every_row_of_the_table_compiles_and_fits(level: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("level", ["operation", "expression"])
-def test_hostile_labels_compile_and_fit(level: str, tmp_path: Path) -> None:
+def test_case_23_hostile_labels_compile_and_fit(level: str, tmp_path: Path) -> None:
     leaves = [Value(0.1 * place + 0.05, label) for place, label in enumerate(HOSTILE)]
     results = [sqrt(a * b + 1) / (a - b) ** 2 for a, b in pairwise(leaves)]
     for result, label in zip(results, reversed(HOSTILE), strict=False):
@@ -281,3 +281,17 @@ def test_thousands_of_steps_compile(tmp_path: Path) -> None:
     walk = walkthrough(value)
     assert len(walk) > 5_000
     compiles(walk.to_latex("operation"), tmp_path)
+
+
+def test_where_infinity_starts_is_said_and_compiles(tmp_path: Path) -> None:
+    x = Value(1.0, "x")
+    big = (x * 1000.0).exp()
+    for root, text in (
+        (1 / (big * big), r"&\quad \textbf{anomaly:} \ \text{a\ gradient\ of\ NaN\ starts\ here}"),
+        (log(x - 1.0) * 2.0, r"&\quad \textbf{anomaly:} \ \text{$-$$\infty$\ starts\ here}"),
+        (1e308 * (x - 1) + 1e308 * (x + -1), r"\text{gradients\ add\ up\ to\ $\infty$\ here}"),
+    ):
+        latex = walkthrough(root).to_latex()
+        assert latex.count(text) == 1
+        assert not has_overfull_boxes(compiles(latex, tmp_path))
+    assert "anomaly" not in walkthrough(network_output()).to_latex()

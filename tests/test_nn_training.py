@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import oracles
@@ -561,13 +561,16 @@ def test_case_27_ctrl_c_in_a_callback_keeps_the_epoch() -> None:
     assert numbers(model) == states(2)[2]
 
 
+LINE_OF_LINE = f"{Line.__call__.__code__.co_firstlineno + 1}: return self.slope * x + self.offset"
+
+
 def test_a_loss_that_grows_without_bound_stops() -> None:
     model = Line()
     with pytest.raises(FloatingPointError) as raised:
         fit(model, [1, 2], [1, 3], optimizer=SGD(1e100), epochs=50)
     assert str(raised.value) == (
         "fit: the loss became inf in epoch 3, the parameters are back at the last finite loss:"
-        " try a smaller learning rate; forward: mul(-7.6e+201, -7.6e+201) is inf"
+        " try a smaller learning rate; sample 0 (from 0), forward: mul(-7.6e+201, -7.6e+201) is inf"
     )
     twin = Line()
     fit(twin, [1, 2], [1, 3], optimizer=SGD(1e100), epochs=1)
@@ -591,9 +594,11 @@ def test_a_loss_that_is_not_finite_from_the_start_changes_nothing(start: float) 
     model = Line(offset=start)
     with pytest.raises(FloatingPointError) as raised:
         fit(model, [1, 2], [1, 3])
-    loss, cause = ("nan", "a leaf is nan") if math.isnan(start) else ("inf", "mul(1e+200, 1e+200) is inf")
+    loss, cause = "inf", "sample 0 (from 0), forward: mul(1e+200, 1e+200) is inf"
+    if math.isnan(start):
+        loss, cause = "nan", f"forward: a leaf is nan, used by add(0.0, nan), at {__file__}:{LINE_OF_LINE}"
     assert str(raised.value) == (
-        f"fit: the loss is {loss} in epoch 1, before any update: try smaller initial values or data; forward: {cause}"
+        f"fit: the loss is {loss} in epoch 1, before any update: try smaller initial values or data; {cause}"
     )
     assert numbers(model) == pytest.approx([0.0, start], rel=0, nan_ok=True)
 
@@ -614,12 +619,13 @@ def test_a_derivative_that_is_infinite_is_named_with_its_line() -> None:
         fit(model, [1, 2], [1, 3])
     assert str(raised.value) == (
         "fit: a parameter became NaN or infinite in epoch 1, the parameters are back at the last finite loss;"
-        f" backward: sqrt(0.0) passes on a gradient of -inf, at {__file__}:"
+        f" sample 1 (from 0), backward: sqrt(0.0) passes on a gradient of -inf, at {__file__}:"
         f"{Root.__call__.__code__.co_firstlineno + 1}: return sqrt(self.w * x)"
     )
     assert numbers(model) == [0.0]
     assert raised.value.anomaly is not None
     assert raised.value.anomaly.phase == "backward"
+    assert raised.value.sample == 1
 
 
 class Exploding(Line):
@@ -638,9 +644,10 @@ def test_the_batch_is_named_and_what_was_learnt_is_kept() -> None:
     batch = order.index(2) + 1
     assert batch > 1  # of the seed: there were updates before
     assert (raised.value.epoch, raised.value.batch, len(raised.value.history)) == (1, batch, 0)
+    assert raised.value.sample == 2
     message = str(raised.value)
     assert message.startswith(f"fit: the loss became inf in epoch 1, batch {batch} of 4, the parameters are back at")
-    assert "; forward: exp(800.0) is inf, at " in message or "; forward: exp(799.99" in message
+    assert "; sample 2 (from 0), forward: exp(799.99" in message
     assert message.endswith("return exp(100 * x + self.slope) + self.offset")
     twin = Exploding()
     kept = [x[place] for place in order[: batch - 2]]  # the last update is undone: it led here
@@ -681,6 +688,80 @@ def test_a_model_that_raises_when_it_is_asked_again_is_not_in_the_way() -> None:
 
     with pytest.raises(DivergenceError, match="before any update"):
         fit(Once(), [1, 2], [1, 3], engine="eager")
+
+
+class Careful:
+    """An optimizer that leaves a parameter where it is, if its gradient is of no use."""
+
+    def step(self, parameters: Iterable[Value]) -> None:
+        for parameter in parameters:
+            if math.isfinite(parameter.grad):
+                parameter.data -= 0.1 * parameter.grad
+
+
+@pytest.mark.parametrize("engine", ["eager", "compiled"])
+def test_detect_anomaly_ends_it_where_the_loss_is_fine_and_a_gradient_is_not(engine: str) -> None:
+    x, y = [4, 0, 1], [1, 3, 2]
+    settings: dict[str, Any] = {"optimizer": Careful(), "batch_size": 1, "seed": 0, "epochs": 9, "engine": engine}
+    assert len(fit(Root(1.0), x, y, **settings)) == 9
+    model = Root(1.0)
+    with pytest.raises(DivergenceError) as raised:
+        fit(model, x, y, detect_anomaly=True, **settings)
+    error, order = raised.value, np.random.default_rng(0).permutation(3).tolist()
+    assert (error.epoch, error.batch, error.sample) == (1, order.index(1) + 1, 1)
+    assert str(error) == (
+        f"fit: a gradient became NaN or infinite in epoch 1, batch {error.batch} of 3, the parameters are back at the"
+        " last finite loss; sample 1 (from 0), backward: sqrt(0.0) passes on a gradient of -inf, at"
+        f" {__file__}:{Root.__call__.__code__.co_firstlineno + 1}: return sqrt(self.w * x)"
+    )
+    twin = Root(1.0)
+    for place in order[: error.batch - 1]:
+        fit(twin, [x[place]], [y[place]], **{**settings, "epochs": 1})
+    assert numbers(model) == numbers(twin)  # it ends before the step that the gradient would have led to
+    assert [parameter.grad for parameter in model.parameters()] == [0.0]
+
+
+def test_detect_anomaly_finds_the_place_in_what_is_never_the_same() -> None:
+    answers = iter([0.0, 0.0, 0.0, math.inf])
+
+    class Chance(Line):
+        def __call__(self, x: float) -> Value:
+            return super().__call__(x) + next(answers, 0.0)
+
+    with pytest.raises(
+        DivergenceError, match=r"; sample 1 \(from 0\), forward: add\(.*, inf\) is inf, at .*answers"
+    ) as raised:
+        fit(Chance(), [1, 2], [1, 3], engine="eager", detect_anomaly=True)
+    assert (raised.value.epoch, raised.value.sample) == (2, 1)
+
+
+def test_detect_anomaly_changes_no_number() -> None:
+    histories = [
+        fit(Line(), [1, 2, 3], [1, 3, 2], epochs=5, engine=engine, detect_anomaly=detects)
+        for engine in ("eager", "compiled")
+        for detects in (False, True)
+    ]
+    assert histories[0] == histories[1]
+    assert histories[2] == histories[3]
+
+
+def test_the_sample_is_named_where_it_is_one() -> None:
+    """The anomaly lies in the loss, above all predictions; in a parameter, which all share; in one prediction."""
+
+    def sample_of(offset: float, x: list[float], y: list[float], loss: Any = mse_loss) -> int | None:
+        with pytest.raises(DivergenceError) as raised:
+            fit(Line(offset=offset), x, y, loss=loss, engine="eager")
+        assert raised.value.anomaly is not None
+        return raised.value.sample
+
+    assert sample_of(0.0, [1, 2, 3], [1, -1e200, 2]) == 1
+    assert sample_of(math.nan, [1, 2, 3], [1, 2, 3]) is None
+
+    def product(predictions: list[Any], targets: list[Any]) -> Value:
+        del targets
+        return cast(Value, (predictions[0] + 1e200) * (predictions[1] + 1e200))
+
+    assert sample_of(0.0, [1, 2], [1, 2], product) is None
 
 
 # The progress bar
@@ -802,6 +883,7 @@ WRONG_SETTINGS: list[tuple[dict[str, Any], type[Exception], str]] = [
         ValueError,
         "fit: expected engine to be 'auto', 'compiled' or 'eager', got str 'fast'",
     ),
+    ({"detect_anomaly": 1}, TypeError, "fit: expected detect_anomaly to be True or False, got int 1"),
     ({"seed": -1}, ValueError, "fit: expected seed to be an int of 0 or more, or None, got int -1"),
     ({"seed": "a"}, TypeError, "fit: expected seed to be an int of 0 or more, or None, got str 'a'"),
     (

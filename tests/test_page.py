@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from browser import OpenPage
 
-from autograd_mini import TABLE, Op, Value, apply, provenance
+from autograd_mini import TABLE, Op, Value, apply, detect_anomaly, provenance
 from autograd_mini.formula import TEXT, filled, number_text
 from autograd_mini.graph import topological_order
 from autograd_mini.ops import evaluate
@@ -125,7 +125,7 @@ PRINTED = f"() => {{ window.dispatchEvent(new Event('beforeprint')); return ({CE
 
 
 def as_printed(steps: Walkthrough, frame: Frame) -> list[str]:
-    """What the page must write of a frame: its equation, and its numbers."""
+    """What the page must write of a frame: its equation, and its numbers, without what is said of NaN and infinity."""
     text = number_text
     if isinstance(frame, SeedFrame):
         return [frame.symbols, "1"]
@@ -254,7 +254,10 @@ def opened(steps: Walkthrough, names: Sequence[str]) -> View:
 
 
 def printed(steps: Walkthrough, view: View) -> list[list[str]]:
-    return [[str(i + 1), *as_printed(steps, frame)] for i, frame in enumerate(view)]
+    return [
+        [str(i + 1), symbols, "; ".join([numbers, *view.marks_at(i)])]
+        for i, (symbols, numbers) in enumerate(as_printed(steps, frame) for frame in view)
+    ]
 
 
 # Walking
@@ -588,6 +591,17 @@ class RandomGraph:
         return total
 
 
+MARKS = """() => [...document.querySelectorAll('.box:has(.mark)')].map((box) => [
+    box.querySelector('title').textContent.split('\\n')[0],
+    [...box.querySelectorAll('.mark')].map((text) => text.textContent),
+])"""
+
+
+def marks(page: "Page") -> dict[str, list[str]]:
+    """What is said in the boxes of NaN and infinity, by their names."""
+    return dict(page.evaluate(MARKS))
+
+
 HARD = [0.0, -0.0, 1.0, -1.0, 0.5, 20.0, -40.0, 800.0, -800.0, 1e-300, 1e300, 3.25]
 
 
@@ -596,7 +610,9 @@ def check_against_engine(page: "Page", root: Value) -> None:
     order = topological_order(root)
     root.backward()
     got = last_numbers(page)
-    names = walkthrough(root).passes.names
+    passes = walkthrough(root).passes
+    names = passes.names
+    assert marks(page) == {names[place]: [text] for place, text in passes.marks.items()}
     for name, node in zip(names, cast(list[Value], order), strict=True):
         value, gradient = got[name]
         assert same(value, node.data), (name, node, value)
@@ -622,7 +638,7 @@ def test_random_graphs_follow_the_engine(seed: int, show: Show) -> None:
         check_against_engine(page, graph.run(numbers))
 
 
-def test_infinite_leaves_follow_the_engine(show: Show) -> None:
+def test_case_25_infinite_leaves_follow_the_engine(show: Show) -> None:
     def graph(y: float) -> Value:
         x, z = Value(math.inf, "x"), Value(math.nan, "z")
         return x * 1.0 + (x - x) * 2.0 + z.relu() + Value(y, "y").exp() + x.tanh()
@@ -753,7 +769,7 @@ def test_a_single_leaf(show: Show) -> None:
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_shown(number: float, show: Show) -> None:
+def test_case_25_what_is_not_finite_is_shown(number: float, show: Show) -> None:
     steps = walkthrough((Value(number, "x") * 2.0 + Value(1.0, "y")).tanh().log())
     page = show(steps)
     text = number_text(number)
@@ -764,6 +780,105 @@ def test_what_is_not_finite_is_shown(number: float, show: Show) -> None:
     page.click("#descend-more")
     page.click("#last")
     assert step_number(page) == len(steps)
+
+
+# Where NaN and infinity start
+
+
+def first_infinity() -> Value:
+    w, x = Value(0.0, "w"), Value(2.0, "x")
+    p = w * x
+    p.label = "p"
+    loss = p.log() * 3.0 + 1.0
+    loss.label = "loss"
+    return loss
+
+
+def sentences(page: "Page") -> str | None:
+    return page.text_content("#anomaly-text") if page.is_visible("#anomaly") else None
+
+
+def test_where_infinity_starts_is_shown(show: Show) -> None:
+    with detect_anomaly():
+        steps = walkthrough(first_infinity())
+    assert steps.passes.anomaly is not None
+    page = show(steps)
+    assert sentences(page) == f"−∞ starts in v₁ = log(p), at {steps.passes.anomaly.line}."
+    assert marks(page) == {"v₁": ["−∞ starts here"]}
+    assert page.locator(".box .ring:visible").count() == 1  # a second ring, not only a colour
+    assert "−∞ starts here" not in (page.text_content("#lines") or "")
+    page.click("#to-anomaly")
+    assert step_number(page) == 2
+    assert (page.text_content("#lines") or "").endswith("−∞ starts here")
+    assert (page.text_content("#spoken") or "").endswith(" −∞ starts here.")
+    label = page.get_attribute(".box.is-current .main", "aria-label") or ""
+    assert label.endswith(", −∞ starts here")
+
+
+def test_where_it_starts_follows_the_leaves(show: Show) -> None:
+    page = show(first_infinity())
+    set_leaves(page, {"w": 1.0})
+    assert (sentences(page), marks(page)) == (None, {})
+    assert page.locator(".box .ring").count() == 0
+    set_leaves(page, {"w": 1e300, "x": 1e300})
+    assert (sentences(page), marks(page)) == ("∞ starts in p = w·x.", {"p": ["∞ starts here"]})
+    page.click("#reset")
+    assert marks(page) == {"v₁": ["−∞ starts here"]}
+
+
+def test_where_a_gradient_stops_being_finite(show: Show) -> None:
+    x = Value(1.0, "x")
+    big = (x * 1000.0).exp()
+    steps = walkthrough(1.0 / (big * big))
+    page = show(steps)
+    assert sentences(page) == "A gradient of NaN starts in v₃ = v₂·v₂. ∞ starts in v₂ = exp(v₁)."
+    assert marks(page) == {"v₂": ["∞ starts here"], "v₃": ["a gradient of NaN starts here"]}
+    page.click("#to-anomaly")
+    assert step_number(page) == 2
+    assert page.evaluate(PRINTED) == printed(steps, steps)
+    steps = walkthrough(1e308 * (x - 1) + 1e308 * (x + -1))
+    page = show(steps)
+    assert sentences(page) == "The gradients of x add up to ∞."
+    page.click("#to-anomaly")
+    assert step_number(page) == len(steps)
+    assert page.evaluate(PRINTED) == printed(steps, steps)
+
+
+def test_a_closed_group_says_what_starts_inside(show: Show) -> None:
+    network = MLP(3, [2, 1], "sigmoid", init="ones")
+    network.parameters()[0].data = math.nan
+    network.parameters()[0].label = "weight"
+    steps = walkthrough(cast(Value, network([1, 2, 3])))
+    page = show(steps)
+    for level in steps.levels:
+        set_level(page, level)
+        assert [text for texts in marks(page).values() for text in texts] == ["NaN starts here"]
+        page.click("#to-anomaly")
+        assert "weight is NaN" in (page.text_content("#lines") or "")
+        assert page.evaluate(PRINTED) == printed(steps, steps.view(level))
+
+
+def test_a_leaf_alone_that_is_not_finite(show: Show) -> None:
+    page = show(Value(math.nan, "x"))
+    assert sentences(page) == "NaN starts in x."
+    assert not page.is_visible("#to-anomaly")
+
+
+def test_who_predicts_is_not_told(show: Show) -> None:
+    page = show(first_infinity())
+    page.keyboard.press("p")
+    page.keyboard.press("ArrowRight")
+    assert not page.is_visible("#anomaly")
+    assert page.locator(".ring:visible, .mark:visible").count() == 0
+    assert "starts" not in (page.text_content("#spoken") or "")
+    assert "starts" not in (page.text_content(".box:has(.mark) title") or "")
+    page.keyboard.press("p")
+    assert page.is_visible("#anomaly")
+
+
+def test_of_finite_numbers_nothing_is_said(show: Show) -> None:
+    page = show(worked_example())
+    assert (sentences(page), marks(page)) == (None, {})
 
 
 PAYLOADS = [
@@ -825,7 +940,7 @@ PAYLOADS = [
 ]
 
 
-def test_fifty_hostile_labels_run_nothing(show: Show) -> None:
+def test_case_24_fifty_hostile_labels_run_nothing(show: Show) -> None:
     """All at once, as names of leaves, of results and of the output; the fixture sees that nothing asks the network."""
     assert len(PAYLOADS) >= 50
     total = Value(1.0, PAYLOADS[0])
@@ -861,7 +976,17 @@ def test_fifty_hostile_labels_run_nothing(show: Show) -> None:
     assert page.title().startswith("Backpropagation: </script>")
 
 
-def test_labels_are_drawn_literally(show: Show) -> None:
+def test_case_24_hostile_labels_of_anomalies_run_nothing(show: Show) -> None:
+    for label in (PAYLOADS[1], PAYLOADS[4], PAYLOADS[20]):
+        with detect_anomaly():
+            root = Value(0.0, label).log()
+            root.label = label
+            page = show(root)
+        assert label in (sentences(page) or "")
+        assert page.evaluate("window.pwned") is None
+
+
+def test_case_23_labels_are_drawn_literally(show: Show) -> None:
     labels = ["<B>x</B>", "a\\", "{a|b}", "\\N", "&amp;", "🎉"]
     page = show(sum((Value(1.0, label) for label in labels), Value(0.0, "zero")))
     assert {*labels} <= {*page.locator(".box .name").all_text_contents()}
@@ -870,13 +995,13 @@ def test_labels_are_drawn_literally(show: Show) -> None:
         assert label in (page.text_content("#lines") or "")
 
 
-def test_a_symbol_of_a_users_row_is_text(show: Show) -> None:
+def test_case_23_a_symbol_of_a_users_row_is_text(show: Show) -> None:
     page = show(apply(OWN, Value(2.25, "x")) * 3.0)
     assert "<b>own</b>" in (page.text_content("#lines") or "")
     assert page.locator("#lines b").count() == 0
 
 
-def test_the_content_security_policy_holds(browser: "Browser", tmp_path: Path) -> None:
+def test_case_24_the_content_security_policy_holds(browser: "Browser", tmp_path: Path) -> None:
     """In a context that nobody watches, because the browser reports what it refuses."""
     path = walkthrough(worked_example()).save(tmp_path / "page.html")
     context = browser.new_context(offline=True)
@@ -907,7 +1032,7 @@ def test_the_content_security_policy_holds(browser: "Browser", tmp_path: Path) -
     assert "connect-src" in refused
 
 
-def test_the_file_asks_for_nothing(tmp_path: Path) -> None:
+def test_case_24_the_file_asks_for_nothing(tmp_path: Path) -> None:
     text = walkthrough(worked_example()).to_html()
     assert "default-src 'none'" in text
     head, _, rest = text.partition('id="data">')
@@ -1015,7 +1140,8 @@ def test_text_can_be_read(scheme: str, show: Show) -> None:
     texts += [(ink, paper) for ink in ("forward", "backward", "seed", "path") for paper in ("panel", "page")]
     texts += [("backward", "leaf"), ("backward", "result"), ("backward", "backward-soft"), ("ink", "forward-soft")]
     texts += [("on-accent", ink) for ink in ("forward", "backward", "seed")]
-    texts += [("good", "panel"), ("bad", "panel")]
+    texts += [("good", "panel"), ("bad", "panel"), ("ink", "backward-soft")]
+    texts += [("bad", paper) for paper in ("leaf", "result", "forward-soft", "backward-soft")]
     for ink, paper, contrast in page.evaluate(CONTRAST, texts):
         assert contrast >= 4.5, (ink, paper, contrast)
     for ink, paper, contrast in page.evaluate(CONTRAST, [("edge", "panel")]):
@@ -1085,7 +1211,7 @@ def test_five_hundred_nodes_open_at_once_and_step_without_lag(show: Show) -> Non
     assert len(page.evaluate(PRINTED)) == len(steps)
 
 
-def test_of_a_very_large_graph_what_is_near_is_drawn(show: Show) -> None:
+def test_case_26_of_a_very_large_graph_what_is_near_is_drawn(show: Show) -> None:
     x = y = Value(1.0, "x")
     for _ in range(3000):
         y = y.sin() + 0.5
@@ -1098,7 +1224,7 @@ def test_of_a_very_large_graph_what_is_near_is_drawn(show: Show) -> None:
     assert x.label in page.locator(".box .name").all_text_contents()
 
 
-def test_a_page_has_a_limit() -> None:
+def test_case_26_a_page_has_a_limit() -> None:
     x = Value(1.0)
     for _ in range(10_000):
         x = x + 1.0

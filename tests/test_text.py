@@ -1,16 +1,19 @@
 """The walkthrough as plain text: worked out by hand, within 80 columns, and safe to print whatever the labels hold."""
 
 import copy
+import math
 import pickle
 import re
 import unicodedata
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from autograd_mini import Value, Walkthrough, walkthrough
-from autograd_mini.walkthrough.text import columns, exact, wrapped
+from autograd_mini import Value, Walkthrough, apply, detect_anomaly, walkthrough
+from autograd_mini.graph import topological_order
+from autograd_mini.walkthrough.text import columns, exact, step_lines, wrapped
 from nn.worked_example import network_output
 
 HOSTILE = [
@@ -190,7 +193,7 @@ def test_nothing_is_wider_than_80_columns(level: str) -> None:
             assert columns(line) <= 80, line
 
 
-def test_hostile_labels_are_literal_and_move_no_cursor() -> None:
+def test_case_23_hostile_labels_are_literal_and_move_no_cursor() -> None:
     leaves = [Value(0.5 + place, label) for place, label in enumerate(HOSTILE)]
     total = sum((a * b / b for a, b in pairwise(leaves)), start=leaves[0])
     total.label = "\x1b]0;title\a}"
@@ -268,3 +271,68 @@ def test_str_is_the_text() -> None:
 )
 def test_lines_break_before_operators_and_hang(text: str, lines: list[str]) -> None:
     assert list(wrapped(text, 10, hanging=2)) == lines
+
+
+# Where NaN and infinity start
+
+
+def test_the_step_where_infinity_starts_says_so() -> None:
+    x = Value(0.0, "x")
+    with detect_anomaly():
+        y = x.log() * 2.0
+        y.label = "y"
+        walk = walkthrough(y)
+    assert walk.passes.anomaly is not None
+    assert str(walk).splitlines()[:2] == [
+        "Both passes over y in 5 steps, one operation or edge a step.",
+        "Anomaly in v₁, forward: log(x = 0.0) is -inf, at",
+    ]
+    assert " ".join(str(walk).split()).count(f"is -inf, at {walk.passes.anomaly.line}") == 1
+    assert "\n".join(step_lines(walk, 0)) == (
+        "Forward 1 of 2: v₁\n  rule      v₁ = log(x)\n  numbers   log(0)\n  result    −∞\n  anomaly   −∞ starts here"
+    )
+    assert str(walk).count("  anomaly   ") == 1
+
+
+def test_the_step_where_a_gradient_stops_being_finite_says_so() -> None:
+    x = Value(1.0, "x")
+    big = (x * 1000.0).exp()
+    walk = walkthrough(1.0 / (big * big))
+    said = {index: walk.marks_at(index) for index in range(len(walk)) if walk.marks_at(index)}
+    assert said == {1: ["∞ starts here"], 6: ["a gradient of NaN starts here"]}
+    assert walk[6].symbols == "∂v₄/∂v₂ += ∂v₄/∂v₃ · v₂"
+    walk = walkthrough(1e308 * (x - 1) + 1e308 * (x + -1))
+    assert walk.marks_at(len(walk) - 1) == ["gradients add up to ∞ here"]
+    assert [walk.marks_at(index) for index in range(len(walk) - 1)] == [[]] * (len(walk) - 1)
+
+
+@pytest.mark.parametrize("level", ["operation", "expression", "neuron", "layer"])
+def test_a_leaf_that_is_not_finite_is_said_where_it_is_used(level: str) -> None:
+    output = network_output()
+    leaf = next(node for node in topological_order(output) if node.label == "w⁰₁₁")
+    leaf._data = math.nan
+    view = walkthrough(rerun(output)).view(level)
+    assert [index for index in range(len(view)) if view.marks_at(index)] == [0]
+    assert view.marks_at(0) == ["w⁰₁₁ is NaN"]
+
+
+def rerun(output: Value) -> Value:
+    """The same recording with the numbers that its leaves have now."""
+    again: dict[int, Any] = {}
+    for node in topological_order(output):
+        operands: list[Any] = [each if isinstance(each, float) else again[id(each)] for each in node.operands]
+        again[id(node)] = apply(node.op, *operands) if node.op else node
+        again[id(node)].label = node.label
+    result: Value = again[id(output)]
+    return result
+
+
+def test_of_finite_numbers_nothing_is_said() -> None:
+    assert "anomaly" not in str(walkthrough(network_output())).lower()
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_case_23_an_anomaly_with_a_hostile_label_keeps_to_the_page(label: str) -> None:
+    text = str(walkthrough(Value(0.0, label).log()))
+    assert max(map(columns, text.splitlines())) <= 80
+    assert not any(unicodedata.category(each) in ("Cc", "Cf") for each in text.replace("\n", ""))

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 def paused_collector() -> Iterator[None]:
     """A block in which it does not run: it would go over every node of a graph again and again, for no cycle."""
     was_enabled = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()  # in here, as Ctrl-C may come right after it
         yield
     finally:
         if was_enabled:

@@ -3,20 +3,23 @@
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
-from typing import Any, NoReturn
+from itertools import accumulate, count
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autograd_mini.anomaly import detect_anomaly, lines_here
 from autograd_mini.compiled import executors
+from autograd_mini.compiled.anomalies import BadCall, Recording, Run, is_finite
 from autograd_mini.compiled.arguments import Argument, is_view, plain
 from autograd_mini.compiled.collector import paused_collector
 from autograd_mini.compiled.executors import Executor
 from autograd_mini.compiled.explanation import explanation
-from autograd_mini.compiled.scalars import Scalars, read
+from autograd_mini.compiled.scalars import Group, Scalars, read
 from autograd_mini.compiled.tangents import tangents
 from autograd_mini.compiled.tracing import NotTraceableError, tracing
 from autograd_mini.engine import NUMBER_TYPES, shorten
@@ -38,6 +41,7 @@ def compile_graph(
     reduction: str = "mean",
     dtype: str = "float64",
     executor: str = "auto",
+    detect_anomaly: bool = False,
 ) -> "CompiledGraph":
     """Trace a function of numbers once, for one sample, and give it back as array code that runs on many.
 
@@ -53,6 +57,8 @@ def compile_graph(
     and comes out.
     executor: "numpy", array by array; "tape", number by number, compiled by numba, for graphs that are narrow and
     deep, needs `pip install 'autograd-mini[numba]'`; "auto" chooses by what each would cost.
+    detect_anomaly: where a number or a derivative is NaN or infinite, raise `AnomalyError`, a FloatingPointError,
+    that names the sample, the operation with its operands, and your source line; see `detect_anomaly()`.
 
     Raises `NotTraceableError` where the Python code depends on the numbers, TypeError or ValueError that names the
     argument.
@@ -68,7 +74,10 @@ def compile_graph(
     ):
         if choice not in choices:
             raise ValueError(f"compile_graph: expected {name} to be one of {', '.join(choices)}, got {choice!r}")
-    return CompiledGraph(function, arguments, parameters, argnums, reduction, dtype, executor)
+    if not isinstance(detect_anomaly, bool):
+        raise TypeError(f"compile_graph: expected detect_anomaly to be True or False, got {shorten(detect_anomaly)}")
+    kind = CheckedGraph if detect_anomaly else CompiledGraph
+    return kind(function, arguments, parameters, argnums, reduction, dtype, executor)
 
 
 def trace(function: Callable[..., Any], *arguments: Numbers, parameters: Any = None) -> tuple[Any, tuple[Any, ...]]:
@@ -83,8 +92,14 @@ def trace(function: Callable[..., Any], *arguments: Numbers, parameters: Any = N
     given = [] if parameters is None else _leaves_of(Argument("parameters", parameters))
     inputs = [[Value(number) for number in argument.numbers()] for argument in own]
     fresh = tuple(argument.filled(iter(leaves)) for argument, leaves in zip(own, inputs, strict=True))
-    with paused_collector(), tracing([leaf for leaves in (given, *inputs) for leaf in leaves]):
-        return function(*fresh), fresh
+    traced = [leaf for leaves in (given, *inputs) for leaf in leaves]
+    # In a context of its own, so that no block stays open where Ctrl-C comes as it begins or ends.
+    return copy_context().run(_call_traced, function, fresh, traced), fresh
+
+
+def _call_traced(function: Callable[..., Any], arguments: tuple[Any, ...], traced: list[Value]) -> Any:
+    with paused_collector(), tracing(traced):
+        return function(*arguments)
 
 
 class CompiledGraph:
@@ -92,7 +107,8 @@ class CompiledGraph:
 
     Its methods take the arguments that the function takes, with `parameters` before them where there are some. Every
     number, list or array has the shape of its example, or has at its end one axis more, the batch, which must be
-    equally long in all that have it. The shapes are checked: ValueError that names the argument.
+    equally long in all that have it. The shapes are checked: ValueError that names the argument. Threads may call it:
+    one call runs at a time. Raises RuntimeError in a finalizer or signal handler that interrupts one in its own thread.
     """
 
     def __init__(
@@ -114,9 +130,10 @@ class CompiledGraph:
         self._reduction, self._dtype, self._executor_name = reduction, np.dtype(dtype), executor
         with paused_collector():
             recorded = _traced(function, own, first) if callable(function) else _read(function, [*first, *own])
-        self.scalars, result = recorded
-        self._returned = type(result).__name__
-        self._shape = _shape_of(result)
+        self._keep(recorded)
+        self.scalars = recorded.scalars
+        self._returned = type(recorded.result).__name__
+        self._shape = _shape_of(recorded.result)
         self._groups = [group for argument in self._arguments for group in argument.groups()]
         self._executors: dict[tuple[bool, ...], Executor] = {}
         self._last: _Call | None = None
@@ -126,6 +143,9 @@ class CompiledGraph:
         self._wanted = tuple(
             place for argnum in self._argnums for place, path in enumerate(self._paths) if path[0] == argnum
         )
+
+    def _keep(self, recorded: "_Recorded") -> None:
+        """What was recorded is not held: it would be many times the size of the program."""
 
     # Running
 
@@ -138,10 +158,9 @@ class CompiledGraph:
         call = self._call(arguments)
         executor, arrays, batch = call.executor, call.arrays, call.batch
         if self._shape is None:
-            values = executor.value(arrays, batch)
             if self._reduction == "none" and batch is not None:
-                return np.array(np.broadcast_to(values, batch))
-            return self._reduced(float(np.add.reduce(values)), call)
+                return np.array(np.broadcast_to(executor.value(arrays, batch), batch))
+            return self._reduced(executor.sum(arrays, batch), call)
         outputs = np.stack([np.broadcast_to(output, batch or 1) for output in executor.values(arrays, batch)])
         return outputs.reshape(self._shape if batch is None else (*self._shape, batch))
 
@@ -169,6 +188,11 @@ class CompiledGraph:
         """The second derivatives by the arguments that `argnums` names, times a vector of their form and shape."""
         if self._shape is not None:
             self._refuse("hessian_vector_product")
+        executor, arrays, batch = self._product(arguments, vector)
+        return self._gradient(executor.sum_and_grad(arrays, batch, self._seed(executor, batch))[1])
+
+    def _product(self, arguments: Sequence[Numbers], vector: Numbers) -> tuple[Executor, list[Array], int | None]:
+        """What computes it, on which arrays, and the size of the batch."""
         arrays, batch = self._read(arguments)
         vectors = [vector] if self._is_one else list(vector)
         if len(vectors) != len(self._argnums):
@@ -183,7 +207,7 @@ class CompiledGraph:
                 self._tangents, is_batched, self._wanted, self._dtype, self._executor_name, batch
             )
             self._products[is_batched] = executor
-        return self._gradient(executor.sum_and_grad(arrays, batch, self._seed(executor, batch))[1])
+        return executor, arrays, batch
 
     @cached_property
     def _tangents(self) -> Scalars:
@@ -297,32 +321,120 @@ class CompiledGraph:
         return f"CompiledGraph({names}; {len(self.scalars.kinds)} operations)"
 
 
+class CheckedGraph(CompiledGraph):
+    """One that raises `AnomalyError` rather than return NaN or infinity: see `compile_graph`, detect_anomaly."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._lines_around, self._lines = lines_here(), detect_anomaly()
+        with self._lines:
+            super().__init__(*arguments)
+
+    def _keep(self, recorded: "_Recorded") -> None:
+        """For the sample that is at fault."""
+        self._recording = Recording(recorded.outputs, recorded.groups, recorded.order, self._line_of)
+
+    def _line_of(self, node: Node) -> str | None:
+        return self._lines.line_of(node) or self._lines_around(node)
+
+    def value(self, *arguments: Numbers) -> Any:
+        """As of every compiled graph."""
+        value = super().value(*arguments)
+        if not is_finite(value):
+            call = self._call(arguments)
+            names = [f"value {place}" for place in range(len(self.scalars.outputs))] if self._shape else ["the value"]
+            raise self._bad_call("value", call.executor, call.executor.values, names, call.arrays, call.batch).error()
+        return value
+
+    def value_and_grad(self, *arguments: Numbers) -> tuple[Any, Any]:
+        """As of every compiled graph."""
+        found = super().value_and_grad(*arguments)
+        if not is_finite(found):
+            call = self._call(arguments)
+
+            def run(arrays: Sequence[Array], batch: int | None) -> list[Array]:
+                values, gradients = call.executor.value_and_grad(arrays, batch, call.seed)
+                return [values, *gradients]
+
+            names = ["the value", *self._names_of_gradients()]
+            raise self._bad_call("value_and_grad", call.executor, run, names, call.arrays, call.batch).error()
+        return found
+
+    def hessian_vector_product(self, *arguments: Numbers, vector: Numbers) -> Any:
+        """As of every compiled graph."""
+        product = super().hessian_vector_product(*arguments, vector=vector)
+        if not is_finite(product):
+            executor, arrays, batch = self._product(arguments, vector)
+
+            def run(arrays: Sequence[Array], size: int | None) -> list[Array]:
+                return executor.sum_and_grad(arrays, size, self._seed(executor, batch))[1]
+
+            names = self._names_of_gradients()
+            raise self._bad_call("hessian_vector_product", executor, run, names, arrays, batch).error()
+        return product
+
+    def _names_of_gradients(self) -> list[str]:
+        return [f"the derivative by {self._groups[group].name}" for group in self._wanted]
+
+    def _bad_call(
+        self, method: str, executor: Executor, run: Run, names: list[str], arrays: list[Array], batch: int | None
+    ) -> BadCall:
+        starts = list(accumulate((group.size for group in self._groups), initial=0))
+        leaves = [leaf for group in self._wanted for leaf in range(starts[group], starts[group + 1])]
+        return BadCall(
+            method=method,
+            run=run,
+            names=names,
+            arrays=arrays,
+            batch=batch,
+            recording=self._recording,
+            wanted=leaves if method != "value" else [],
+            n_leaves=starts[-1],
+            seed=self._seed(executor, batch),
+            dtype=self._dtype,
+            rounds=executor.name != "tape",
+            is_second=method == "hessian_vector_product",
+        )
+
+
 # Tracing
 
 
-def _traced(function: Callable[..., Any], own: list[Argument], first: list[Argument]) -> tuple[Scalars, Any]:
-    """The function's scalars, and what it returned. Traced at two points, so that what differs is found."""
-    found, result = _recorded(function, own, first, lambda number: number)
-    again, _ = _recorded(function, own, first, lambda number: 0.75 * number + 0.125)
-    if not _are_same(found, again):
+class _Recorded(NamedTuple):
+    """A computation that was recorded."""
+
+    scalars: Scalars
+    result: Any
+    """What the function returned, with the numbers in it as `outputs`."""
+    outputs: list[Any]
+    groups: list[tuple[Group, list[Value]]]
+    """The leaves of the arguments."""
+    order: list[Node]
+    """Every node that the outputs depend on, each after its operands."""
+
+
+def _traced(function: Callable[..., Any], own: list[Argument], first: list[Argument]) -> _Recorded:
+    """What a function records. Traced at two points, so that what differs is found."""
+    found = _recorded(function, own, first, lambda number: number)
+    again = _recorded(function, own, first, lambda number: 0.75 * number + 0.125)
+    if not _are_same(found.scalars, again.scalars):
         raise NotTraceableError(
             "compile_graph: expected a function that does the same whenever it is called, got one that did not when it"
             " was called twice: does it use random numbers, or change what it depends on?"
         )
-    return found, result
+    return found
 
 
 def _recorded(
     function: Callable[..., Any], own: list[Argument], first: list[Argument], shifted: Callable[[float], float]
-) -> tuple[Scalars, Any]:
+) -> _Recorded:
     examples = [argument.filled(map(shifted, argument.numbers())) for argument in own]
     result, inputs = trace(function, *examples, parameters=first[0].example if first else None)
     named = [Argument(argument.name, each) for argument, each in zip(own, inputs, strict=True)]
     return _read(result, [*first, *named])
 
 
-def _read(result: Any, arguments: list[Argument]) -> tuple[Scalars, Any]:
-    """The scalars of a recorded result whose leaves the arguments hold."""
+def _read(result: Any, arguments: list[Argument]) -> _Recorded:
+    """A recorded result whose leaves the arguments hold."""
     outputs = [_check_output(number, name) for name, number in flatten(result)]
     if not outputs:
         raise TypeError("compile_graph: expected the function to return one number, or lists of numbers, got none")
@@ -330,7 +442,8 @@ def _read(result: Any, arguments: list[Argument]) -> tuple[Scalars, Any]:
     for argument in arguments:
         leaves = iter(_leaves_of(argument))
         groups += [(group, [next(leaves) for _ in range(group.size)]) for group in argument.groups()]
-    return read(outputs, groups, list(_order(outputs))), result
+    order = list(_order(outputs))
+    return _Recorded(read(outputs, groups, order), result, outputs, groups, order)
 
 
 def _order(outputs: Sequence[Any]) -> Iterator[Node]:
@@ -435,7 +548,8 @@ def _is_made_of(paths: list[tuple[Any, ...]]) -> Callable[[Any, Any], bool]:
     places = {key: place for place, key in enumerate(keys)}
     items = ["arguments" + "".join(f"[keys[{places[key]}]]" for key in path) for path in paths]
     same = " and ".join(f"{item} is given[{place}]" for place, item in enumerate(items)) or "True"
-    function: Callable[[Any, Any], bool] = eval(f"lambda arguments, given: {same}", {"keys": keys})
+    code = compile(f"lambda arguments, given: {same}", "<compiled graph>", "eval")
+    function: Callable[[Any, Any], bool] = eval(code, {"keys": keys})
     return function
 
 

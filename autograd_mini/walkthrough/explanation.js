@@ -92,6 +92,11 @@ class Explanation {
   // Formulas
 
   elements() {
+    const marks = this.view.marksAt(this.frame.index).map((text) => make('p', { class: 'mark anomaly' }, text));
+    return [...this.#formulaElements(), ...marks];
+  }
+
+  #formulaElements() {
     const { frame } = this;
     if (frame.kind === 'operation') return [this.#forwardLines()];
     if (frame.kind === 'seed') return [this.#lines([[this.gradientName(frame.place), '=', this.#result(0, 1)]])];
@@ -191,6 +196,11 @@ class Explanation {
   }
 
   spoken() {
+    const marks = isPredicting() ? [] : this.view.marksAt(this.frame.index).map((text) => ` ${text}.`);
+    return this.#spokenFrame() + marks.join('');
+  }
+
+  #spokenFrame() {
     const { frame } = this;
     if (frame.kind === 'operation') return this.#spokenOperation();
     if (frame.kind === 'edge') return this.#spokenEdge();
@@ -236,6 +246,11 @@ class Explanation {
 
   // Symbols and numbers as plain text, for the printed table.
   printed() {
+    const [symbols, numbers] = this.#printedFrame();
+    return [symbols, [numbers, ...this.view.marksAt(this.frame.index)].join('; ')];
+  }
+
+  #printedFrame() {
     const { frame, passes } = this;
     if (frame.kind === 'edge') return this.#printedEdge();
     if (frame.kind === 'layer') return this.#printedLayer();

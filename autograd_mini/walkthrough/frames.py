@@ -15,6 +15,7 @@ from itertools import islice
 from operator import add
 from typing import ClassVar, NamedTuple, cast
 
+from autograd_mini.anomaly import Anomaly, first_anomaly, lines_here, marks
 from autograd_mini.formula import (
     CASES,
     DOTS,
@@ -151,6 +152,12 @@ class Passes:
         self.before: list[float | None] = []
         self.after: list[float] = []
         self._run_backward()
+        self.anomaly = self._find_anomaly()
+        """Where a NaN or infinity starts, if there is one."""
+        self.marks = self._marks()
+        """What is said of that, by the places of nodes."""
+        self.marked_steps = self._marked_steps()
+        """The same by the frames of single operations."""
         self._slopes: dict[int, dict[int, float]] = {}
         self._slope_formulas_of: dict[int, dict[int, Expression | None]] = {}
 
@@ -276,6 +283,45 @@ class Passes:
             touched.add(edge.target)
             self.gradients[edge.target] = gradient + self.gradients[edge.source] * self.local(edge)
             self.after.append(self.gradients[edge.target])
+
+    # What is not finite
+
+    def _find_anomaly(self) -> Anomaly | None:
+        if math.isfinite(self.data[self.root]) and all(map(math.isfinite, self.gradients)):
+            return None
+        return first_anomaly(list(self.nodes), lines_here())
+
+    def _marks(self) -> dict[int, str]:
+        if self.anomaly is None:
+            return {}
+        return {self.groups.places[id(node)]: text for node, text in marks(self.anomaly, number_text)}
+
+    def _marked_steps(self) -> dict[int, str]:
+        found = {}
+        anomaly = self.anomaly
+        while anomaly is not None:
+            at = self._step_of(anomaly)
+            if at is not None:
+                place = self.groups.places[id(anomaly.node)]
+                is_given = anomaly.phase == "forward" and anomaly.node.op is None
+                found[at] = f"{self.names[place]} is {number_text(anomaly.number)}" if is_given else self.marks[place]
+            anomaly = anomaly.cause
+        return found
+
+    def _step_of(self, anomaly: Anomaly) -> int | None:
+        """The frame of a single operation or edge; None for a leaf that nothing uses."""
+        place = self.groups.places[id(anomaly.node)]
+        if anomaly.phase == "forward":
+            user = place if anomaly.used_by is None else self.groups.places[id(anomaly.used_by)]
+            return None if self._ops[user] is None else self.forward_order.index(user)
+        wanted = (place, anomaly.operand)
+        for number_of_edge, edge in enumerate(self.edges, self.seed_at + 1):
+            after = self.after[number_of_edge - self.seed_at - 1]
+            if (edge.source, edge.slot) == wanted or (
+                anomaly.operand is None and edge.target == place and not math.isfinite(after)
+            ):
+                return number_of_edge
+        return None
 
     def local(self, edge: Edge) -> float:
         """The derivative of an operation by one operand, as it was recorded."""

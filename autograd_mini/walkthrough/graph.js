@@ -29,6 +29,7 @@ class Graph {
       }
       box.order = place;
       box.places.push(place);
+      if (this.passes.marks.has(place)) box.marks.push(this.passes.marks.get(place));
       this.boxAt[place] = box;
     }
     this.#findEdges();
@@ -37,7 +38,7 @@ class Graph {
   }
 
   #newBox(group, place) {
-    const box = { id: this.boxes.length, group, places: [], roots: group ? group.roots : [place] };
+    const box = { id: this.boxes.length, group, places: [], marks: [], roots: group ? group.roots : [place] };
     this.boxes.push(box);
     return box;
   }
@@ -94,8 +95,9 @@ class Graph {
     // What the first line must leave free at its end.
     box.corner = 8 + (group ? 34 : 7.5 * this.#sign(box).length);
     const letters = Math.max(11, group ? group.detail.length : 0, box.isStack ? Math.min(3, box.roots.length) * 8 : 0);
-    box.width = Math.min(210, 16 + Math.max(7.1 * letters, nameWidth(box.name) + box.corner));
-    box.height = group?.detail ? 65 : 50;
+    const widths = [7.1 * letters, nameWidth(box.name) + box.corner, ...box.marks.map(nameWidth)];
+    box.width = Math.min(210, 16 + Math.max(...widths));
+    box.height = (group?.detail ? 65 : 50) + 15 * box.marks.length;
   }
 
   #edgeElement(edge) {
@@ -115,13 +117,20 @@ class Graph {
     if (group) main.append(svgElement('rect', { class: 'behind', x: 4, y: 4, width, height, rx: 8 }));
     main.append(svgElement('rect', { class: 'front', width, height, rx: 8 }));
     box.title = svgElement('title');
-    box.value = svgElement('text', { class: 'value', x: 9, y: height - 20 });
-    box.gradient = svgElement('text', { class: 'gradient', x: 9, y: height - 6 });
+    const below = 15 * box.marks.length;
+    box.value = svgElement('text', { class: 'value', x: 9, y: height - below - 20 });
+    box.gradient = svgElement('text', { class: 'gradient', x: 9, y: height - below - 6 });
     const name = svgElement('text', { class: 'name', x: 9, y: 16 }, cutTo(box.name, width - 14 - box.corner));
     main.append(box.title, name, box.value, box.gradient);
     if (group?.detail) main.append(svgElement('text', { class: 'detail', x: 9, y: 31 }, group.detail));
     const corner = { class: 'operation', x: width - 8, y: 16, 'text-anchor': 'end' };
     if (!group) main.append(svgElement('text', corner, this.#sign(box)));
+    if (below) {
+      main.append(svgElement('rect', { class: 'ring anomaly', x: -4, y: -4, width: width + 8, height: height + 8, rx: 11 }));
+    }
+    box.marks.forEach((text, row) => {
+      main.append(svgElement('text', { class: 'mark anomaly', x: 9, y: height - below + 9 + 15 * row }, text));
+    });
     main.addEventListener('click', () => this.listeners.choose(box.roots, box));
     element.append(main);
     if (group) element.append(this.#badge(box));
@@ -237,11 +246,12 @@ class Graph {
     const exactValue = isValue ? formulas.exactNumber(passes.data[place]) : summary(values);
     const isSum = gradient !== null && !hidden.gradients.has(place);
     const exactGradient = isSum ? formulas.exactNumber(gradient) : summary(gradients);
-    const text = `${box.name}\n${exactValue}\ngradient ${exactGradient}`;
+    const marks = isPredicting() ? '' : box.marks.map((mark) => `\n${mark}`).join('');
+    const text = `${box.name}\n${exactValue}\ngradient ${exactGradient}${marks}`;
     if (box.text === text) return;
     box.text = text;
     box.title.textContent = text;
-    const numbers = `${exactValue}, gradient ${exactGradient}`.replaceAll('—', 'not yet known');
+    const numbers = `${exactValue}, gradient ${exactGradient}`.replaceAll('—', 'not yet known') + marks.replaceAll('\n', ', ');
     box.main.setAttribute('aria-label', `${formulas.spokenName(box.name)}, ${numbers}`);
   }
 
@@ -482,6 +492,11 @@ function inSight(start, end, scroll, room) {
   const margin = Math.min(60, room / 6);
   if (start >= scroll + Math.min(margin, start) && end <= scroll + room - 8) return scroll;
   return Math.max(0, (start + end - room) / 2);
+}
+
+// Whether the reader predicts the numbers, so that none is told before.
+function isPredicting() {
+  return 'predicting' in document.documentElement.dataset;
 }
 
 function movesGently() {

@@ -20,7 +20,7 @@ from autograd_mini.formula import (
 from autograd_mini.ops import TABLE
 from autograd_mini.source_code import Expression
 from autograd_mini.walkthrough.frames import BackwardFrame, ForwardFrame, Passes, SeedFrame
-from autograd_mini.walkthrough.latex_names import Piece, function_piece, name_piece, number_piece
+from autograd_mini.walkthrough.latex_names import Piece, function_piece, name_piece, number_piece, text_piece
 from autograd_mini.walkthrough.layers import LayerFrame, shortened
 from autograd_mini.walkthrough.text import exact, leaves_in_order
 from autograd_mini.walkthrough.views import Frame, View
@@ -98,6 +98,10 @@ class _Document:
         return f"\\begin{{equation}}\n\\begin{{split}}\n{lines}\n\\end{{split}}\n\\end{{equation}}"
 
     def _lines(self, frame: Frame) -> list[str]:
+        texts = [text_piece(text, _LINE)[0] for text in self._view.marks_at(self._view.showing(frame.at))]
+        return [*self._derivation(frame), *[rf"&\quad \textbf{{anomaly:}} \ {text}" for text in texts]]
+
+    def _derivation(self, frame: Frame) -> list[str]:
         if isinstance(frame, SeedFrame):
             return self._writer.derivation(self._writer.gradient(self._passes.root), "=", [number(1.0)])
         if isinstance(frame, ForwardFrame):

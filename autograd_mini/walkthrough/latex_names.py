@@ -89,13 +89,13 @@ _OPERATORS = frozenset(("exp", "log", "sin", "cos", "tan", "tanh", "max", "min")
 @lru_cache(maxsize=100_000)
 def name_piece(text: str) -> Piece:
     """A name of a node or matrix: z¹₁ as z^{1}_{1}, ŷ as \\hat{y}, D_W¹ as D_{W^{1}}; any other as text."""
-    return _simple(text, r"\mathrm") or _as_text(text)
+    return _simple(text, r"\mathrm") or text_piece(text)
 
 
 @lru_cache(maxsize=1_000)
 def function_piece(text: str) -> Piece:
     """A name of a function: σ, \\exp, \\operatorname{relu}."""
-    return _simple(text, r"\operatorname") or _as_text(text)
+    return _simple(text, r"\operatorname") or text_piece(text)
 
 
 def _simple(text: str, upright: str) -> Piece | None:
@@ -129,11 +129,12 @@ def _scripts(low: str, signs: str) -> tuple[str, str]:
     return low, high
 
 
-def _as_text(text: str) -> Piece:
+def text_piece(text: str, longest: float = _LONGEST) -> Piece:
+    """Any text, shortened in its middle where it is long."""
     pieces = [_character(character) for character in unicodedata.normalize("NFC", text)]
-    if _width(pieces) > _LONGEST:
+    if _width(pieces) > longest:
         head, tail = pieces, pieces[::-1]
-        pieces = [*_fitting(head, 0.6 * _LONGEST), (r"\dots{}", 2.0), *_fitting(tail, 0.3 * _LONGEST)[::-1]]
+        pieces = [*_fitting(head, 0.6 * longest), (r"\dots{}", 2.0), *_fitting(tail, 0.3 * longest)[::-1]]
     return f"\\text{{{''.join(latex for latex, _ in pieces)}}}", _width(pieces)
 
 

@@ -61,6 +61,7 @@ class Page {
     this.#listen();
     this.setLevel(this.level);
     this.leaves.show();
+    this.showAnomaly();
   }
 
   get frame() {
@@ -183,6 +184,7 @@ class Page {
     this.isPredicting = isPredicting;
     this.revealed = 0;
     byId('predict').setAttribute('aria-pressed', String(isPredicting));
+    document.documentElement.toggleAttribute('data-predicting', isPredicting);
     this.show();
   }
 
@@ -258,8 +260,22 @@ class Page {
     if (this.isHidden) byId('guess-label').textContent = `Your guess: the ${this.results[this.revealed].what}`;
   }
 
+  // Anomalies
+
+  showAnomaly() {
+    const { passes } = this;
+    byId('anomaly').hidden = passes.anomaly === null;
+    byId('anomaly-text').textContent = anomalies.sentences(passes).join(' ');
+    byId('to-anomaly').hidden = !passes.markedSteps.size;
+    this.marksShown = JSON.stringify([...passes.marks]);
+  }
+
   // After leaves have changed.
   update() {
+    if (JSON.stringify([...this.passes.marks]) !== this.marksShown) {
+      this.graph.setView(this.view);
+      this.showAnomaly();
+    }
     this.show();
     this.leaves.update();
   }
@@ -375,6 +391,7 @@ class Page {
       theme: () => switchTheme(),
       'open-help': () => byId('help').showModal(),
       'open-table': () => this.openTable(),
+      'to-anomaly': () => this.goTo(this.view.owners[Math.min(...this.passes.markedSteps.keys())]),
       'zoom-in': () => this.graph.zoomBy(1.25),
       'zoom-out': () => this.graph.zoomBy(0.8),
       'zoom-fit': () => this.graph.fit('whole'),

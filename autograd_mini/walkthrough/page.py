@@ -27,8 +27,8 @@ MOST_NODES = 10_000
 _MOST_STEPS_AS_TEXT = 200
 _CELL_HEIGHT = 860
 _SCRIPTS = (
-    *("primitives.js", "operations", "formulas.js", "passes.js", "paths.js", "layout.js", "graph.js"),
-    *("explanation.js", "panels.js", "page.js"),
+    *("primitives.js", "operations", "formulas.js", "anomaly.js", "passes.js", "paths.js", "layout.js"),
+    *("graph.js", "explanation.js", "panels.js", "page.js"),
 )
 """In the order in which they need one another; the operations are written from the rows."""
 
@@ -100,7 +100,7 @@ def _steps_as_text(view: View) -> str:
     if len(view) > _MOST_STEPS_AS_TEXT:
         return ""
     steps = []
-    for frame in view:
+    for index, frame in enumerate(view):
         lines = [frame.symbols]
         if isinstance(frame, BackwardFrame):
             lines.append(f"{frame.upstream:.6g} × {frame.local:.6g} = {frame.product:.6g}, in all {frame.after:.6g}")
@@ -108,6 +108,7 @@ def _steps_as_text(view: View) -> str:
             lines.append(f"= {frame.numbers} = {frame.result:.6g}")
         elif isinstance(frame, LayerFrame):
             lines.append(f"= {frame.numbers} = {'; '.join(' '.join(f'{x:.6g}' for x in row) for row in frame.result)}")
+        lines += view.marks_at(index)
         steps.append("<li>" + "<br>".join(map(html.escape, lines)) + "</li>")
     return f"<ol>{''.join(steps)}</ol>"
 
@@ -164,10 +165,21 @@ class _Data:
             "localFormulas": [self._reference(passes.local_formula(edge, None)) for edge in passes.edges],
             "groups": self._groups(),
             "layers": self._layers(),
+            "lines": self._lines(),
         }
         tables["templates"] = [list(template) for template in self._templates]
         tables["factors"] = self._factors
         return tables
+
+    def _lines(self) -> dict[int, str]:
+        """The user's own source, where it is known, of what is to blame for a NaN or infinity."""
+        found: dict[int, str] = {}
+        anomaly = self._passes.anomaly
+        while anomaly is not None:
+            if anomaly.line is not None:
+                found[self._passes.groups.places[id(anomaly.node)]] = printable(anomaly.line)
+            anomaly = anomaly.cause
+        return found
 
     def _operands(self, place: int) -> list[int | str]:
         """Places, and constants as text."""

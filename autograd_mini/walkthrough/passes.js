@@ -73,6 +73,19 @@ class Passes {
       this.gradients[edge.target] = gradient + this.product(edge);
       this.after.push(this.gradients[edge.target]);
     }
+    this.#findAnomaly();
+  }
+
+  // Where a NaN or infinity starts: what is said of it, by the places of nodes and of the walk over single operations.
+  #findAnomaly() {
+    this.anomaly = anomalies.find(this);
+    this.marks = new Map();
+    this.markedSteps = new Map();
+    for (const anomaly of anomalies.all(this.anomaly)) {
+      this.marks.set(anomaly.place, anomalies.markOf(anomaly));
+      const at = anomalies.stepOf(this, anomaly);
+      if (at !== null) this.markedSteps.set(at, anomalies.textOf(this, anomaly));
+    }
   }
 
   local(edge) {
@@ -297,6 +310,11 @@ class View {
   frameOfGradient(place) {
     const edges = this.passes.edgesTo.get(place);
     return edges ? Math.max(...edges.map((edge) => this.ownerOf(edge))) : this.seedIndex;
+  }
+
+  // What is said of NaN and infinity at a frame: that they start there.
+  marksAt(index) {
+    return [...this.passes.markedSteps].filter(([at]) => this.owners[at] === index).map(([, text]) => text);
   }
 
   ownerOf(edge) {

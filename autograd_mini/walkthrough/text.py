@@ -33,6 +33,9 @@ def as_text(view: View) -> str:
     title = f"Both passes over {passes.names[passes.root]} in {_steps(len(view))}, {_ONE_STEP[view.level]} a step."
     leaves = leaves_in_order(passes)
     lines = [*wrapped(title, WIDTH)]
+    if passes.anomaly is not None:
+        name = passes.names[passes.groups.places[id(passes.anomaly.node)]]
+        lines += wrapped(f"Anomaly in {name}, {passes.anomaly}", WIDTH, hanging=_MARGIN)
     lines += _list("Given:", [f"{passes.names[leaf]} = {exact(passes.data[leaf])}" for leaf in leaves])
     for index in range(len(view)):
         lines += ["", *step_lines(view, index)]
@@ -72,6 +75,7 @@ def step_lines(view: View, index: int, width: int = WIDTH) -> list[str]:
     """One step: which it is, then the rule in symbols, the rule in numbers, the result and what it adds."""
     frame = view[index]
     rows = list(_rows(frame, view, width - TITLES_END))
+    rows += [("anomaly", wrapped(text, width - TITLES_END)) for text in view.marks_at(index)]
     lines = [*wrapped(f"{step_number(view, index)}: {_subject(frame)}", width)]
     for title, content in rows:
         for line in content:

@@ -67,6 +67,17 @@ class View(Sequence[Frame]):
         """The frame that shows a place of the walk: the first that is not before it, or the last."""
         return min(bisect_left(self.places, at), len(self) - 1)
 
+    def marks_at(self, index: int) -> list[str]:
+        """What is said of NaN and infinity at a frame: that they start there."""
+        return [text for at, text in self._passes.marked_steps.items() if self.owner(at) == index]
+
+    def owner(self, at: int) -> int:
+        """The frame that stands for a place of the walk."""
+        for index, step in enumerate(self._steps):
+            if isinstance(step, LayerFrame) and at in step.covers:
+                return index
+        return self.showing(at)
+
     def group(self, place: int) -> Group | None:
         """The closed group of operations that stands for a node; layers have frames of their own."""
         if self._level == OPERATION:
