@@ -2,10 +2,12 @@
 
 import gc
 import inspect
+import itertools
 import math
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +22,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import fields, run_in_threads
+from support import fields, no_collector_callbacks, run_in_threads
 
 import autograd_mini
 import nn
@@ -40,7 +42,15 @@ OPERATORS: dict[str, Any] = {
     "neg": lambda x: -x,
     "abs": abs,
 }
-NUMBERS = st.floats() | st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 3.0, 710.0, -745.0, 1e-308, 5e-324, math.pi])
+HARD_NUMBERS = [
+    *(0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -8.0, math.pi, 710.0, -745.0, 1e-308, 5e-324, -1e-300),
+    *(1e300, math.inf, -math.inf, math.nan),
+]
+NUMBERS = st.floats() | st.sampled_from(HARD_NUMBERS)
+
+
+OPERATOR_NAMES = {"add": "Value +", "sub": "Value -", "mul": "Value *", "div": "Value /", "pow": "Value **"}
+"""What errors call them."""
 
 
 def apply_written_out(op: Op, *operands: Any) -> Any:
@@ -52,8 +62,20 @@ def apply_written_out(op: Op, *operands: Any) -> Any:
 
 
 @pytest.mark.parametrize("op", ROWS)
+def test_every_row_written_out_equals_the_row_at_hard_numbers(op: Op) -> None:
+    """Each beside each: ties and equal infinities too, which drawn numbers hardly ever are."""
+    for x, y in itertools.product(HARD_NUMBERS, repeat=2):
+        assert_written_out_equals_the_row(op, x, y)
+
+
+@pytest.mark.parametrize("op", ROWS)
 @given(x=NUMBERS, y=NUMBERS)
 def test_every_row_written_out_equals_the_row_to_the_last_bit(op: Op, x: float, y: float) -> None:
+    assert_written_out_equals_the_row(op, x, y)
+
+
+def assert_written_out_equals_the_row(op: Op, x: float, y: float) -> None:
+    """By its operator or method on `Value`s and numbers, whatever a node holds."""
     left, right = Value(x), Value(y)
     if op.arity == 1:
         assert fields(apply_written_out(op, left)) == fields(engine.record_one(op, left))
@@ -72,6 +94,32 @@ def test_numbers_of_other_types_become_floats(number: Any) -> None:
         assert type(result.data) is float
         assert {type(operand) for operand in result.operands} == {Value, float}
         assert all(type(local) is float for local in result.partials)
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE.values() if op.arity == 2])
+def test_an_operand_that_is_no_number_is_refused_by_name(op: Op) -> None:
+    """On either side of an operator; what is an integer, but too large, as well."""
+    where = OPERATOR_NAMES.get(op.name, op.name)
+    calls: list[Callable[[Any], Any]] = [lambda number: apply_written_out(op, Value(1.0), number)]
+    if op.is_operator:
+        calls.append(lambda number: apply_written_out(op, number, Value(1.0)))
+    symbol = re.escape(where.removeprefix("Value "))
+    text = rf"unsupported operand type\(s\) for {symbol}" if op.is_operator else f"{where}: expected a number"
+    for call in calls:
+        with pytest.raises(OverflowError, match=rf"^{re.escape(where)}: expected a number below 1.8e308"):
+            call(10**400)
+        for thing in (None, {}, object()):
+            with pytest.raises(TypeError, match=f"^{text}"):
+                call(thing)
+
+
+def test_errors_show_a_thing_on_one_line_and_not_all_of_a_long_one() -> None:
+    assert engine.shorten("short") == "'short'"
+    assert engine.shorten(np.array([[1, 2], [3, 4]])) == "array([[1, 2], [3, 4]])"
+    for length, shown in ((38, "'" + "x" * 38 + "'"), (39, "'" + "x" * 38 + "…")):
+        assert engine.shorten("x" * length) == shown
+        assert len(shown) == 40
+    assert engine.shorten("x" * 9, length=6) == "'xxxx…"
 
 
 # The recycled nodes
@@ -116,11 +164,23 @@ def test_a_pass_that_was_ended_leaves_no_node_that_counts_as_visited(monkeypatch
     assert (x.grad, y.grad, product.grad) == (7.0, 3.0, 1.0)
 
 
+def test_a_pass_that_was_ended_among_shared_nodes_is_cleared_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty doublings: 2⁶⁰ paths, and each node is visited once."""
+    x = Value(1.0)
+    doubled = x
+    for _ in range(60):
+        doubled = doubled + doubled
+        doubled._next = x
+    monkeypatch.setattr(engine, "_unfinished", doubled)
+    doubled.backward()
+    assert x.grad == 2.0**60
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that interrupt")
 @pytest.mark.skipif(COMPILED, reason="Ctrl-C waits for the end of a compiled pass")
-def test_case_27_ctrl_c_at_any_moment_and_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+@no_collector_callbacks()
+def test_case_27_ctrl_c_at_any_moment_and_twice() -> None:
     """Real signals, one or two in a row, many times: a leaf holds what it held, and later gradients are right."""
-    monkeypatch.setattr(gc, "callbacks", [])  # other libraries' callbacks: what a handler raises in one is swallowed
     x = Value(2.0)
     y = x
     for _ in range(300):
@@ -206,7 +266,7 @@ def test_labels_take_no_place_in_nodes_without_one() -> None:
     y.label = "square"
     assert (x.label, x.op, y.label, y.op) == ("x", None, "square", TABLE["mul"])
     y.label = x.label = ""
-    assert (x._row, y._row) == (None, TABLE["mul"])
+    assert (x._row, y._row, Value(2.0)._row) == (None, TABLE["mul"], None)
 
 
 @pytest.mark.parametrize("number", [-113.0, math.nan, math.inf, -0.0, 5e-324])

@@ -51,6 +51,22 @@ def test_where_there_is_no_derivative_it_says_why(function: Callable[[float], fl
     assert differentiate(function, x, TOLERANCE).obstacle == obstacle
 
 
+@pytest.mark.parametrize(
+    ("function", "x", "derivative"),
+    [
+        (lambda x: 2.5e13 - 1.33 / x, -0.0648, 1.33 / 0.0648**2),
+        (lambda x: 1.7e10 + 29.27 * x + math.sin(x), -45.6, 29.27 + math.cos(45.6)),
+        (lambda x: 7e11 + math.tan(x), 37.88, 1 + math.tan(37.88) ** 2),
+    ],
+)
+def test_what_only_small_steps_show_beside_a_large_number_is_in_the_bound(
+    function: Callable[[float], float], x: float, derivative: float
+) -> None:
+    """The largest steps jump over a pole or a wave, and agree with one another."""
+    estimate = differentiate(function, x, TOLERANCE)
+    assert abs(estimate.derivative - derivative) <= 10 * estimate.error + TOLERANCE * abs(derivative)
+
+
 @pytest.mark.parametrize("function", [lambda x: x * x, lambda x: max(x, 0.0) ** 2, lambda x: x * abs(x), math.cos])
 def test_a_smooth_function_with_slope_zero_is_no_kink(function: Callable[[float], float]) -> None:
     estimate = differentiate(function, 0.0, TOLERANCE)

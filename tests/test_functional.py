@@ -126,6 +126,10 @@ def test_argnums_choose_the_arguments() -> None:
     assert grad(f)(2.0, 3.0) == 9.0
     assert grad(f, 1)(2.0, 3.0) == 12.0
     assert grad(f, -1)(2.0, 3.0) == 12.0
+    assert grad(f, -2)(2.0, 3.0) == 9.0
+    for place in (2, -3):
+        with pytest.raises(ValueError, match="expected argnums below 2"):
+            grad(f, place)(2.0, 3.0)
     assert grad(f, (1, 0))(2.0, 3.0) == (12.0, 9.0)
 
 
@@ -209,6 +213,10 @@ def test_an_inner_derivative_is_not_confused_with_an_outer_one() -> None:
     assert grad(lambda x: grad(lambda y: x * y)(2.0))(3.0) == 1.0
     # the same Value as argument and through the closure: d/dx [ ∂/∂y (x·y) at y = x ] = d/dx x = 1
     assert grad(lambda x: grad(lambda y: x * y)(x))(3.0) == 1.0
+
+
+def test_an_inner_value_depends_on_the_outer_argument() -> None:
+    assert grad(lambda x: value_and_grad(lambda y: y**3)(x)[0])(2.0) == 12.0
 
 
 def test_at_a_value_the_gradient_can_be_differentiated_again() -> None:

@@ -488,6 +488,13 @@ def test_case_12_division_by_zero() -> None:
     assert math.isnan(value_of("div", 0.0, 0.0))
 
 
+@pytest.mark.parametrize("base", [0.25, 1.0, 4.0])
+@pytest.mark.parametrize("places", [(0, 1), (1, 0)])
+def test_case_13_a_power_of_zero_is_still_a_function_of_its_exponent(base: float, places: tuple[int, int]) -> None:
+    """The derivative of x**y by x is 0 at y = 0, and that again by y is 1/x."""
+    assert repeated_derivative(row("pow"), (base, 0.0), places) == 1 / base
+
+
 @pytest.mark.parametrize("exponent", [0, 0.0, -0.0])
 def test_case_13_zero_to_the_power_zero(exponent: float) -> None:
     x = Value(0.0)
