@@ -7,7 +7,10 @@ GENERATED := autograd_mini/engine.py autograd_mini/value.py autograd_mini/functi
 # The development install is interpreted, for it follows the source; the compiled build lies beside it.
 WITH_COMPILED := PYTHONPATH=$(CURDIR)/build/compiled PYTHONSAFEPATH=1
 
-.PHONY: demo test lint package bench functions tour screenshots
+# A quarter of an hour each, or less; trials.mutants takes an hour and is run by itself.
+TRIALS := differential higher_derivatives state_machine threads planted_rules faults fuzz soak
+
+.PHONY: demo test lint package bench trials functions tour screenshots
 
 demo: .venv/installed-demo  ## backpropagation through the worked example, with its pictures
 	$(BIN)/python demos/worked_example.py
@@ -28,6 +31,9 @@ package: .venv/installed-dev  ## build the wheel and the source distribution, an
 bench: .venv/installed-bench build/compiled/installed  ## speed and memory beside other engines
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.engine_speed
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.compiled_speed
+
+trials: .venv/installed-dev .venv/installed-bench build/compiled/installed  ## what is too long for the tests: the figures of docs/trust.md
+	for trial in $(TRIALS); do PYTHONPATH=tests $(BIN)/python -m trials.$$trial || exit; done
 
 tour: .venv/installed-dev  ## run demos/tour.ipynb and keep its outputs
 	PYTHONPATH=tests $(BIN)/python -m tour

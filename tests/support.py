@@ -1,12 +1,17 @@
 """What several test files need: deep graphs, what stands in a node, and threads whose errors are not lost."""
 
+import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from autograd_mini.value import Value
 
 DEEP = 100_000
+
+PATIENCE = 60.0
+"""Seconds after which something hangs: many times what it takes, so that a busy machine is no failure."""
 
 
 def chain(leaf: Value, length: int) -> Value:
@@ -35,6 +40,17 @@ def run_in_threads(work: Callable[[int], None], count: int = 4) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+@contextmanager
+def no_collector_callbacks() -> Iterator[None]:
+    """A block without other libraries' callbacks of the garbage collector: what a signal raises in one is swallowed."""
+    kept = gc.callbacks[:]
+    gc.callbacks.clear()  # in place: the collector does not look at the name
+    try:
+        yield
+    finally:
+        gc.callbacks[:] = kept
 
 
 def fields(node: Value) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import PATIENCE
 
 from autograd_mini import Value
 from nn import MLP, SGD, Module, fit
@@ -436,7 +437,7 @@ def test_case_27_a_file_of_a_gigabyte_is_refused_at_once(path: Path) -> None:
         file.truncate(2**30)
     started = time.perf_counter()
     assert refused(path) == "expected at most 67,108,864 bytes, got 1,073,741,824"
-    assert time.perf_counter() - started < 0.5
+    assert time.perf_counter() - started < PATIENCE
 
 
 def test_what_would_be_too_large_to_read_is_not_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -511,7 +512,7 @@ HOSTILE_TEXTS = {
 
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=lambda text: text[:40])
-def test_hostile_json(text: str, tmp_path: Path) -> None:
+def test_case_27_hostile_json(text: str, tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     # With a head that is right, where it has one, so that the check in question is reached.
     head = '{"format": "autograd-mini checkpoint", "version": 1, "sha256": "", "content": {"architecture": null, '
@@ -637,7 +638,7 @@ def test_whatever_stands_in_a_sealed_document_only_value_errors_come_out(tmp_pat
         assert numbers(model) == [1.0, 0.0]
 
 
-def test_hostile_safetensors(tmp_path: Path) -> None:
+def test_case_27_hostile_safetensors(tmp_path: Path) -> None:
     safetensors = pytest.importorskip("safetensors.numpy", reason="tested where safetensors is installed")
     path = tmp_path / "run.safetensors"
     header = b'{"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}'

@@ -14,7 +14,7 @@ import pytest
 
 from autograd_mini import Value, walkthrough
 from autograd_mini.walkthrough.keyboard import Keyboard
-from autograd_mini.walkthrough.terminal import Stepper, rows_with_room
+from autograd_mini.walkthrough.terminal import Stepper, rows_with_room, title
 from nn.worked_example import network_output
 
 if sys.platform == "win32":
@@ -88,6 +88,14 @@ def test_a_graph_without_groups_has_one_level() -> None:
     x = Value(2.0, "x")
     steps = Stepper(walkthrough(x * x), "layer")
     assert press(steps, "coarser", "finer", "open", "close").level == "operation"
+
+
+def test_where_infinity_starts_is_said() -> None:
+    walk = walkthrough((Value(0.0, "x") * 2.0).log() + 1.0)
+    steps = Stepper(walk, "operation")
+    assert title(steps).endswith("anomaly: step 2")
+    assert [row.role for row in steps.nodes.around(steps.view, 1)][-2:] == ["at work, −∞ starts here", "uses it"]
+    assert "anomaly" not in title(stepper())
 
 
 def test_what_is_not_computed_yet_is_a_dash() -> None:
@@ -338,7 +346,7 @@ step_through(walkthrough(x * Value(3.0, "[/nonsense]")))
 """
 
 
-def test_labels_are_neither_markup_nor_commands(screens: list[Screen]) -> None:
+def test_case_23_labels_are_neither_markup_nor_commands(screens: list[Screen]) -> None:
     screen = Screen(program=PROGRAM)
     screens.append(screen)
     lines = screen.wait_for("q: quit")

@@ -722,7 +722,7 @@ def change(place: int, **changes: Any) -> Callable[[dict[str, Any]], None]:
         lambda content: content.update(architecture="MLP(9)"),
     ],
 )
-def test_a_hostile_checkpoint_is_refused(
+def test_case_27_a_hostile_checkpoint_is_refused(
     edit: Callable[[dict[str, Any]], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Case 27: with a checksum that is right, as whoever edits it may write one."""
