@@ -52,6 +52,7 @@ functions: .venv/installed-dev  ## write the engine's arithmetic, the functions 
 .venv/installed-demo: EXTRAS := svg,precision
 .venv/installed-dev: EXTRAS := dev
 .venv/installed-bench: EXTRAS := bench
+.venv/installed-peers: EXTRAS := peers
 .venv/installed-%: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@

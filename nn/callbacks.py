@@ -137,7 +137,8 @@ class Checkpoint:
     every: a positive number of epochs.
 
     It is called after all other callbacks, so that what they know of the epoch is saved with it. Ctrl-C saves the
-    last whole epoch. Raises ValueError or TypeError that names the argument; a path whose folder is not there is
+    last whole epoch. A process that is killed may leave an unfinished file beside it, whose name begins with a point:
+    a write an hour later removes it. Raises ValueError or TypeError that names the argument; a path whose folder is not there is
     refused at once.
     """
 

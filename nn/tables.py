@@ -83,9 +83,13 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(map(shown, names[:most])) + (", …" if len(names) > most else "")
 
 
+_LONGEST_COMPARED = 60
+"""Characters: difflib's time grows with the product of two lengths."""
+
+
 def _advice(name: str, columns: Sequence[str]) -> str:
-    by_lower = {column.lower(): column for column in columns[:1000]}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    by_lower = {column.lower(): column for column in columns[:1000] if len(column) <= _LONGEST_COMPARED}
+    near = difflib.get_close_matches(name.lower()[: _LONGEST_COMPARED + 1], by_lower, n=1)
     return f": did you mean {shown(by_lower[near[0]])}?" if near else ""
 
 

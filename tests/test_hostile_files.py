@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -263,6 +264,20 @@ def test_words_out_of_a_checkpoint_are_shown_on_one_line(table: str, capsys: pyt
         r"autograd-mini train: --hidden: expected \n2, with which model.json was trained, got 4: leave the option out"
     )
     check_message(capsys.readouterr().err.removesuffix("\n"), message)
+
+
+def test_names_of_hundreds_of_letters_are_not_compared(tmp_path: Path) -> None:
+    """Which would take minutes."""
+    path = tmp_path / "a.csv"
+    names = [f"{'a' * 440}{place:04}" for place in range(1000)]
+    path.write_text("\n".join(",".join(row) for row in (names, ["1"] * 1000)))
+    table = read_csv(path)
+    for name in ("a" * 199, "a" * 440):
+        with pytest.raises(ValueError, match=r"^--target: expected a column of a\.csv, .*, got 'aaa") as raised:
+            table.check_columns([name], "--target")
+        check_message(str(raised.value))
+    with pytest.raises(ValueError, match=r"did you mean 'Price'\?$"):
+        replace(table, columns=["Price"]).check_columns(["price"], "--target")
 
 
 def test_blank_lines_without_end_are_refused(tmp_path: Path) -> None:
