@@ -138,8 +138,8 @@ class Checkpoint:
 
     It is called after all other callbacks, so that what they know of the epoch is saved with it. Ctrl-C saves the
     last whole epoch. A process that is killed may leave an unfinished file beside it, whose name begins with a point:
-    a write an hour later removes it. Raises ValueError or TypeError that names the argument; a path whose folder is not there is
-    refused at once.
+    a write an hour later removes it. Raises ValueError or TypeError that names the argument; a path whose folder is
+    not there is refused at once.
     """
 
     def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
