@@ -31,7 +31,12 @@ ROWS, ENGINE, TAPE, FORMULAS = (
 TESTS = {
     ROWS: ["tests/test_ops.py", "tests/test_value.py"],
     ENGINE: ["tests/test_engine.py", "tests/test_value.py", "tests/test_graph.py"],
-    TAPE: ["tests/test_compiled.py", "tests/test_tape.py", "-k", "on_its_domain or on_one_level or choice_between"],
+    TAPE: [
+        "tests/test_compiled.py",
+        "tests/test_tape.py",
+        "-k",
+        "on_its_domain or on_one_level or choice_between or used_again",
+    ],
     FORMULAS: ["tests/test_compiled.py", "-k", "every_row and not tape"],
 }
 """Those that are to notice, the quickest first; not the one that writes generated text again, and compares."""

@@ -125,6 +125,19 @@ def test_an_operand_may_be_used_twice(op: Op) -> None:
         assert_same(gradients, gradient)
 
 
+@pytest.mark.parametrize("op", ROWS)
+def test_an_operand_may_be_used_again(op: Op) -> None:
+    """By a later operation, whose share is there when that of the row is added."""
+    leaves = [Value((low + 2 * high) / 3) for low, high in op.domain]
+    root = apply(op, *leaves)
+    for leaf in leaves:
+        root = root + leaf
+    value, gradient = engine_of(root, leaves)
+    values, (gradients,) = tape_of(root, leaves).value_and_grad([np.array([leaf.data for leaf in leaves])], None, 1.0)
+    assert_same(values, [value])
+    assert_same(gradients, gradient)
+
+
 def test_a_row_of_ones_own_is_refused_whatever_its_name() -> None:
     mine = Op(name="exp", doc="", forward=lambda m, x: x, partials=(lambda m, out, x: 1.0,))
     with pytest.raises(ValueError, match=r"^Op 'exp': only the rows of the table run on the tape$"):
@@ -181,6 +194,15 @@ def test_a_choice_between_a_leaf_and_a_constant(condition: float) -> None:
         values, (gradient,) = run.value_and_grad([np.array([condition, 7.0])], None, 1.0)
         assert values.tolist() == [7.0 if is_leaf else 5.0]
         assert gradient.tolist() == [0.0, float(is_leaf)]
+
+
+@pytest.mark.parametrize("condition", [1.0, -1.0])
+def test_what_is_chosen_may_be_used_again(condition: float) -> None:
+    kinds, operands = [">", "where", "add", "add"], [(0, ~0), (3, 1, 2), (4, 1), (5, 2)]
+    run = Tape(scalars(kinds, operands, constants=(0.0,)), [0])
+    values, (gradient,) = run.value_and_grad([np.array([condition, 5.0, 7.0])], None, 1.0)
+    assert values.tolist() == [17.0 if condition > 0 else 19.0]
+    assert gradient.tolist() == [0.0, 1.0 + (condition > 0), 1.0 + (condition < 0)]
 
 
 # Graphs
