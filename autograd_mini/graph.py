@@ -144,8 +144,8 @@ def pullback(
         order = in_order(root)
     while order:
         node = order.pop()
-        upstream = adjoints.get(id(node)) if id(node) in wanted else adjoints.pop(id(node), None)
-        if upstream is None or node.op is None:
+        upstream = adjoints[id(node)] if id(node) in wanted else adjoints.pop(id(node))
+        if node.op is None:
             continue
         for operand, local in zip(node.operand_nodes(), partials(node) if partials else node.partials, strict=True):
             contribution = upstream * local

@@ -260,6 +260,20 @@ thread.join()
     assert (done.stdout.split(), done.stderr) == (["0"] * 5, "")
 
 
+def test_what_a_leaf_holds() -> None:
+    assert fields(Value(2.0)) == (Value, None, None, None, "", *map(repr, (2.0, 0.0, 0.0, 0.0)))
+
+
+def test_a_row_of_ones_own_is_handed_its_result_for_either_operand() -> None:
+    hypotenuse = Op(
+        name="hypotenuse",
+        doc="",
+        forward=lambda m, x, y: m.sqrt(x * x + y * y),
+        partials=(lambda m, out, x, y: x / out, lambda m, out, x, y: y / out),
+    )
+    assert engine.record_two(hypotenuse, Value(3.0), Value(4.0)).partials == (0.6, 0.8)
+
+
 def test_labels_take_no_place_in_nodes_without_one() -> None:
     x = Value(2.0, label="x")
     y = x * x

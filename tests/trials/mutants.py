@@ -24,7 +24,7 @@ from trials import report
 
 TESTS = {
     "engine": ["engine", "value", "graph"],
-    "graph": ["graph", "value", "functional", "check"],
+    "graph": ["graph", "value", "functional", "check", "engine"],
     "value": ["value", "engine", "functions", "copies"],
     "copies": ["copies"],
     "ops": ["ops", "planted_rules"],
@@ -54,7 +54,24 @@ SAMPLED = ("__add__", "__radd__", "__rtruediv__", "__pow__", "exp", "sigmoid", "
 COMPILED_ONLY = ("class Recycler:", "    def __del__(self) -> None:")
 """What does nothing in the interpreted build, where this runs."""
 
-KNOWN: dict[str, str] = {}
+_ON = r"[\s\S]*\n\+.*"
+
+KNOWN: dict[str, str] = {
+    r"strict=(None|False)|\+.*zip\(.*, \)": "what goes by twos is of one length",
+    r"\+.*type\(None\) is": "the branch for numbers of any type does the same, in more time",
+    rf"engine\.x_(logaddexp|leaky_relu){_ON}type\(other\) is not int or": "to_float refuses the same things",
+    rf"engine\.x_(sigmoid|logaddexp){_ON}return record_": "a guard: no number makes this formula raise",
+    rf"__pow__{_ON}0\.0 if .*math\.log": "log(0) raises, and then the row says the same",
+    rf"x_sigmoid{_ON}(1\.0 if -?x > 0\.0|abs\(\+x\))": "the same number on both ways",
+    rf"x_logaddexp{_ON}(x if x >= y|\(y >= x\) or True|1\.0 if (x - y|y - x) > 0\.0)": "the same number on both ways",
+    rf"x_leaky_relu{_ON}1\.0 if x >= 0\.0": "the same number on both ways",
+    rf"ops\.x__sigmoid{_ON}x > 0, 1\.0": "the same number on both ways",
+    r"x_forget_chains.*\n.*\n\+visited = \{id\(None\)\}": "a root is no operand of its own",
+    r"x_adds_to_node": "only the compiled build comes here, and its tests",
+    rf"x_pullback{_ON}or True": "what is not needed any more is kept, in memory alone",
+    rf"x_differentiate_again{_ON}pullback\(root, leaves, partials": "a 1.0 is exact in any arithmetic",
+    r"\+.*cast\(None": "typing.cast does nothing",
+}
 """Why a change is none, by a pattern that is found in its name and difference: somebody has looked at each."""
 
 SLOW = [
