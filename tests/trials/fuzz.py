@@ -173,8 +173,9 @@ def page(found: dict[str, Figures], monsters: Sequence[Taken], command: str) -> 
     giants += [(each.name, each.outcome, f"{each.seconds:.2f}", f"{each.mebibytes:.0f} MiB") for each in monsters]
     total = sum(each.fed for each in found.values())
     return f"""\
-`{command}`: {total:,} inputs drawn by Hypothesis. Each is accepted, or refused by an error of the documented type on
-one printable line; none ran code, opened a file or a connection (an audit hook looks on), warned, or took too long.
+`{command}`: {total:,} inputs drawn by Hypothesis. Each is accepted, or refused by an
+error of the documented type on one printable line; none ran code, opened a file or a connection (an audit hook looks
+on), warned, or took too long. What such runs have found has a test of its own in `tests/test_hostile_files.py`.
 
 {_table(rows)}
 
