@@ -3,7 +3,7 @@
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from autograd_mini import (
     sqrt,
     tan,
 )
+from autograd_mini.check import relative_error
 from nn import MLP, mse_loss
 
 
@@ -94,7 +95,12 @@ def test_case_17_the_edge_of_a_domain() -> None:
         lambda x: log((x + 1e15) - 1e15 + 1),  # the function that floats compute is a staircase
     ],
 )
-def test_case_17_ill_conditioned(function: Callable[[Value], Value]) -> None:
+@pytest.mark.parametrize("without_mpmath", [False, True])
+def test_case_17_ill_conditioned(
+    function: Callable[[Value], Value], without_mpmath: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if without_mpmath:
+        forget_mpmath(monkeypatch)
     assert verdicts(check_gradients(function, [0.3])) == ["inconclusive"]
 
 
@@ -213,6 +219,8 @@ def test_leaves_outside_the_graph_are_no_pass() -> None:
         ("a", "pass", ""),
         ("b", "inconclusive", "not in the graph"),
     ]
+    outside = report.coordinates[1]
+    assert (outside.gradient, repr(outside.reference), repr(outside.relative_error)) == (0.0, "nan", "nan")
     assert check_gradients(a * a, a)
     for leaves in ([], [b]):
         with pytest.raises(ValueError, match="expected at least one leaf of the graph"):
@@ -283,7 +291,39 @@ def test_differences_of_which_no_two_agree() -> None:
 def test_a_failure_without_50_digits_gives_its_share_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     forget_mpmath(monkeypatch)
     assert check_gradients(sin, 1.0, gradient=0.0).coordinates[0].reason == "0 times the reference"
-    assert check_gradients(math.exp, 0.0, gradient=2.0).coordinates[0].reason == "2 times the reference"
+    assert check_gradients(math.exp, 1.0, gradient=2 * math.e).coordinates[0].reason == "2 times the reference"
+    assert check_gradients(lambda x: 3.0 + 0.0 * x, 1.0, gradient=1.0).coordinates[0].reason == "expected 0"
+
+
+def test_infinite_gradients() -> None:
+    def steep(x: Value) -> Value:
+        return 1e308 * (10.0 * x)
+
+    assert verdicts(check_gradients(sin, 1.0, gradient=math.inf)) == ["fail"]
+    assert verdicts(check_gradients(steep, 0.0, gradient=5.0)) == ["fail"]
+    assert verdicts(check_gradients(steep, 0.0)) == ["pass"]
+    opposite = check_gradients(steep, 0.0, gradient=-math.inf).coordinates[0]
+    assert (opposite.verdict, opposite.reason) == (Verdict.INCONCLUSIVE, "the derivative is inf here")
+    assert relative_error(math.inf, math.inf) == 0.0
+    assert relative_error(math.inf, 1.0) == relative_error(1.0, -math.inf) == math.inf
+    assert math.isnan(relative_error(1.0, math.nan))
+
+
+def test_an_operation_without_a_derivative_on_the_way_is_named_where_the_function_is_smooth() -> None:
+    found = check_gradients(lambda x: sqrt(x**4), 0.0).coordinates[0]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.reason == "domain edge: an operation on the way has no derivative here"
+
+
+def test_where_the_50_digits_decide_the_function_is_called_a_few_times() -> None:
+    calls = []
+
+    def function(x: Value) -> Value:
+        calls.append(x)
+        return 1e12 + sin(x)
+
+    assert check_gradients(function, 3.0)
+    assert len(calls) < 40
 
 
 def test_a_gradient_far_below_the_last_bit_of_the_function_is_still_held_to_its_digits() -> None:
@@ -385,6 +425,7 @@ def test_the_form_for_unit_tests() -> None:
         (lambda: check_gradients(sin, 1.0, tolerance="a"), TypeError, "tolerance: expected a number, got str 'a'"),  # type: ignore[arg-type]
         (lambda: check_gradients(lambda x: x.nonsense, [1.0]), AttributeError, "'Value' object has no attribute"),
         (lambda: check_gradients(sin, 1.0, tolerance=0.0), ValueError, "expected a tolerance between 0 and 1, got 0"),
+        (lambda: check_gradients(sin, 1.0, tolerance=1.0), ValueError, "expected a tolerance between 0 and 1, got 1"),
         (lambda: check_gradients(Value(1.0) * 2, [Value(1.0) * 2]), TypeError, "expected leaves of the graph"),
     ],
 )
@@ -405,7 +446,17 @@ def test_a_graph_whose_leaves_have_changed_is_refused() -> None:
 
 
 def test_progress_needs_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+
+    def track(items: Sequence[int], **options: Any) -> Sequence[int]:
+        shown.append(options)
+        return items
+
+    monkeypatch.setattr("rich.progress.track", track)
     assert check_gradients(sin, 1.0, progress=True)
+    assert shown == [{"description": "Checking gradients", "transient": True}]
     monkeypatch.setitem(sys.modules, "rich.progress", None)
-    with pytest.raises(ImportError, match=r"pip install 'autograd-mini\[progress\]'"):
+    assert check_gradients(sin, 1.0)
+    message = r"^check_gradients: progress=True needs rich: pip install 'autograd-mini\[progress\]'$"
+    with pytest.raises(ImportError, match=message):
         check_gradients(sin, 1.0, progress=True)
