@@ -104,6 +104,14 @@ def test_case_17_ill_conditioned(
     assert verdicts(check_gradients(function, [0.3])) == ["inconclusive"]
 
 
+def test_case_17_a_number_that_is_lost_beside_a_large_one_is_open_unless_50_digits_show_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert check_gradients(lambda x: (x + 1e20) - 1e20, 1.0)
+    forget_mpmath(monkeypatch)
+    assert verdicts(check_gradients(lambda x: (x + 1e20) - 1e20, 1.0)) == ["inconclusive"]
+
+
 @pytest.mark.parametrize("without_mpmath", [False, True])
 def test_case_17_ill_conditioned_at_any_point(without_mpmath: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last bit of the exponential is a good part of a period, or several: however it falls, it is no mistake."""
