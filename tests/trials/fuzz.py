@@ -86,6 +86,7 @@ KINDS = (
         hostile_tables.prepare,
         hostile_expressions.feed_words,
         [
+            ["check", "x*y", "x=1", "y=2"],
             ["step"],
             [*_TRAIN, "a.json"],
             [*_TRAIN, "a.safetensors"],
@@ -155,7 +156,8 @@ def _feed_some(
     try:
         feed()
     except Exception as bug:  # whatever an input brought about, at its smallest
-        figures.bugs.append(f"{kind.name}: {last[0]!r:.2000}: {type(bug).__name__}: {bug!s:.1000}")
+        cause = bug.exceptions[0] if isinstance(bug, ExceptionGroup) else bug  # a group, where it was so only once
+        figures.bugs.append(f"{kind.name}: {last[0]!r:.2000}: {type(cause).__name__}: {cause!s:.1000}")
 
 
 # The trial
