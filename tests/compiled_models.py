@@ -9,7 +9,35 @@ from typing import Any
 import numpy as np
 
 import nn
-from autograd_mini import Value, cos, exp, grad, log, logsumexp, maximum, relu, sigmoid, sin, sqrt, tanh, value_and_grad
+from autograd_mini import (
+    Op,
+    Value,
+    apply,
+    cos,
+    exp,
+    grad,
+    log,
+    logsumexp,
+    maximum,
+    relu,
+    sigmoid,
+    sin,
+    sqrt,
+    tanh,
+    value_and_grad,
+)
+
+HOSTILE = [0.0, -0.0, 1.0, -1.0, 0.5, math.inf, -math.inf, math.nan, 40.0, -40.0, 710.0, -746.0]
+HOSTILE += [1e-320, -1e-200, 1e200, -1e308]
+"""Numbers at which some row has a kink, a pole, a tie, or leaves the floats."""
+
+
+def row_function(op: Op, place: int | None = None, constant: float = 0.0) -> Callable[..., Any]:
+    """A row as a function of its operands, or with a constant as one of them."""
+    if place is None:
+        return lambda *operands: apply(op, *operands)
+    return lambda x: apply(op, constant, x) if place == 0 else apply(op, x, constant)
+
 
 # What the engine says
 

@@ -11,7 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiled_models import MODELS, Model, assert_same, matrix_vector, recurrent, reference, sample
+from compiled_models import (
+    HOSTILE,
+    MODELS,
+    Model,
+    assert_same,
+    matrix_vector,
+    recurrent,
+    reference,
+    row_function,
+    sample,
+)
 from compiled_programs import LoopProgram
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,9 +51,6 @@ from autograd_mini.ops import evaluate
 EXECUTORS = ("auto", "numpy", "tape")
 
 NAN, INF = math.nan, math.inf
-
-HOSTILE = [0.0, -0.0, 1.0, -1.0, 0.5, INF, -INF, NAN, 1e-320, -1e-200, 1e200, -1e308, 710.0, -746.0, 40.0, -40.0]
-"""Numbers at which some row has a kink, a pole, a tie, or leaves the floats."""
 
 
 @pytest.fixture(params=EXECUTORS)
@@ -189,13 +196,6 @@ def test_both_parameters_and_arguments_may_be_differentiated_by() -> None:
 
 
 # Every row of the table
-
-
-def row_function(op: Op, place: int | None = None, constant: float = 0.0) -> Callable[..., Any]:
-    """A row as a function of its operands, or with a constant as one of them."""
-    if place is None:
-        return lambda *operands: apply(op, *operands)
-    return lambda x: apply(op, constant, x) if place == 0 else apply(op, x, constant)
 
 
 def check_each(function: Callable[..., Any], points: list[tuple[float, ...]], executor: str) -> None:

@@ -1,6 +1,6 @@
 """The arguments of a compiled function: nested numbers as groups of leaves, and arrays in their place at each call."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,29 +75,39 @@ class Part:
 
     def read(self, argument: Any, dtype: np.dtype[Any]) -> Array:
         """Its numbers in the argument of a call, as an array of shape (size,), or (size, batch) with one axis more."""
-        given = argument
-        for key in self.path:
-            given = self._item(given, key)
+        given = self.at(argument)
         last_given, last_read = self._last
         if given is last_given:
             return last_read
-        group = self.group
         try:
             array = np.asarray(given, dtype=dtype)
         except (TypeError, ValueError):
-            raise TypeError(
-                f"compiled: expected numbers of shape {self._shapes()} as {group.name}, got {_shown(given)}"
-            ) from None
+            raise TypeError(self.expectation(given)) from None
+        read: Array = self.flat(array)
+        if read.ndim == 1 and is_view(read, given):
+            self._last = given, read  # so that it is known again
+        return read
+
+    def at(self, argument: Any) -> Any:
+        """What stands in its place in the argument of a call."""
+        for key in self.path:
+            argument = self._item(argument, key)
+        return argument
+
+    def flat(self, array: Any) -> Any:
+        """An array, also one of JAX's, of shape (size,), or (size, batch) with one axis more. ValueError for others."""
+        group = self.group
         if array.shape == group.shape:
-            read = array.reshape(group.size)
-            if is_view(read, given):
-                self._last = given, read  # so that it is known again
-            return read
+            return array.reshape(group.size)
         if array.ndim == 0 or array.shape[:-1] != group.shape:
             raise ValueError(f"compiled: expected {group.name} of shape {self._shapes()}, got shape {array.shape}")
-        if not array.shape[-1]:
+        if array.shape[-1] == 0:
             raise ValueError(f"compiled: expected at least one sample in {group.name}, got none")
         return array.reshape(group.size, array.shape[-1])
+
+    def expectation(self, given: Any) -> str:
+        """What is said of numbers that are none."""
+        return f"compiled: expected numbers of shape {self._shapes()} as {self.group.name}, got {_shown(given)}"
 
     def _item(self, given: Any, key: Any) -> Any:
         try:
@@ -114,6 +124,37 @@ class Part:
         if self.is_array or array.ndim > len(self.group.shape):
             return array
         return reshape(iter(array.ravel().tolist()), like=self._example) if self._has_tuples else array.tolist()
+
+
+def check_count(arguments: Sequence[Argument], given: Sequence[Any]) -> None:
+    """Raise TypeError for another number of arguments."""
+    if len(given) != len(arguments):
+        names = ", ".join(argument.name for argument in arguments)
+        raise TypeError(f"compiled: expected {len(arguments)} arguments, {names}, got {len(given)}")
+
+
+def read_parts(
+    arguments: Sequence[Argument], given: Sequence[Any], read: Callable[[Part, Any], Any]
+) -> tuple[list[Any], Any]:
+    """An array for each group, by a function of its part and the argument of a call, and the size of the batch.
+
+    The size is None where no array has the batch axis. Raises ValueError where they differ.
+    """
+    for argument, each in zip(arguments, given, strict=True):
+        argument.check_keys(each)
+    arrays = []
+    batch = None
+    for argument, each in zip(arguments, given, strict=True):
+        for part in argument.parts:
+            array = read(part, each)
+            arrays.append(array)
+            if array.ndim == 2 and array.shape[1] != batch:
+                if batch is not None:
+                    raise ValueError(
+                        f"compiled: expected a batch of {batch} in {part.group.name}, got {array.shape[1]}"
+                    )
+                batch = array.shape[1]
+    return arrays, batch
 
 
 def is_view(array: Array, given: Any) -> bool:

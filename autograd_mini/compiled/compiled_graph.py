@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from autograd_mini.anomaly import detect_anomaly, lines_here
 from autograd_mini.compiled import executors
 from autograd_mini.compiled.anomalies import BadCall, Recording, Run, is_finite
-from autograd_mini.compiled.arguments import Argument, is_view, plain
+from autograd_mini.compiled.arguments import Argument, check_count, is_view, plain, read_parts
 from autograd_mini.compiled.collector import paused_collector
 from autograd_mini.compiled.executors import Executor
 from autograd_mini.compiled.explanation import explanation
@@ -216,9 +216,7 @@ class CompiledGraph:
     def _call(self, arguments: Sequence[Numbers]) -> "_Call":
         """What a call with these arguments runs. One with the same arrays as the last is known at once."""
         last = self._last
-        if len(arguments) != len(self._arguments):
-            names = ", ".join(argument.name for argument in self._arguments)
-            raise TypeError(f"compiled: expected {len(self._arguments)} arguments, {names}, got {len(arguments)}")
+        check_count(self._arguments, arguments)
         if last is not None and last.given is not None:
             try:
                 if self._is_made_of(arguments, last.given):
@@ -235,22 +233,7 @@ class CompiledGraph:
 
     def _read(self, arguments: Sequence[Numbers]) -> tuple[list[Array], int | None]:
         """An array for each group, and the size of the batch; None for none."""
-        for argument, given in zip(self._arguments, arguments, strict=True):
-            argument.check_keys(given)
-        arrays = [
-            part.read(given, self._dtype)
-            for argument, given in zip(self._arguments, arguments, strict=True)
-            for part in argument.parts
-        ]
-        batch: int | None = None
-        for place, array in enumerate(arrays):
-            if array.ndim == 2 and array.shape[1] != batch:
-                if batch is not None:
-                    raise ValueError(
-                        f"compiled: expected a batch of {batch} in {self._groups[place].name}, got {array.shape[1]}"
-                    )
-                batch = array.shape[1]
-        return arrays, batch
+        return read_parts(self._arguments, arguments, lambda part, given: part.read(given, self._dtype))
 
     def _executor(self, arrays: Sequence[Array], batch: int | None) -> Executor:
         is_batched = tuple([array.ndim == 2 for array in arrays])
@@ -289,6 +272,26 @@ class CompiledGraph:
             self._arguments[argnum].shaped([next(remaining) for _ in self._arguments[argnum].parts])
             for argnum in self._argnums
         )
+
+    # Leaving
+
+    def to_jax(self) -> Callable[..., Any]:
+        """A pure JAX function that takes the arguments of `value`, as JAX's arrays, and gives what `value` gives.
+
+        It is yours to jit, vmap, differentiate, shard and export. The arguments, nested as here, are JAX's pytrees; a
+        batch is the last axis of an array, here too, and `reduction` is that of the graph: jax.vmap(f, in_axes=…) over
+        single samples gives each its own value. The rows of the table are run on jax.numpy, and JAX differentiates
+        every row by its own partials, any number of times, so that kinks, ties and tails are those of the engine.
+
+        The numbers are of the graph's dtype; matrix products are not rounded below it, as JAX does on some devices.
+        Needs `pip install 'autograd-mini[jax]'`. The function raises as `value` does, ValueError too where dtype is
+        "float64" and JAX's 64-bit numbers are off, and for a narrow and deep graph of more than 2,000 array steps.
+        """
+        try:
+            from autograd_mini.compiled.jax_backend import jax_function
+        except ImportError:
+            raise ImportError("to_jax: needs JAX: pip install 'autograd-mini[jax]'") from None
+        return jax_function(self._arguments, self.scalars, self._shape, self._reduction, self._dtype)
 
     # Showing
 
