@@ -1,5 +1,6 @@
 """Neural networks on top of autograd-mini: networks of `Value`s, losses, optimizers, training and checkpoints."""
 
+from nn.array_files import ArrayFiles
 from nn.blockwise import Blockwise
 from nn.callbacks import Checkpoint, EarlyStopping, TrainingState
 from nn.checkpoint import SavedTraining, load_checkpoint, save_checkpoint
@@ -31,6 +32,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "ArrayFiles",
     "Blockwise",
     "Checkpoint",
     "Classifier",

@@ -1,24 +1,28 @@
 """The steps of a training in arrays: model and loss are traced once, for one sample, and compiled."""
 
 import math
-from collections.abc import Callable, Iterable
-from itertools import chain
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autograd_mini import CompiledGraph, NotTraceableError, Value, compile_graph, trace
 from nn.batch_loss import Layout, find_formula
-from nn.data import Sample
+from nn.batches import Batch, Data, Epoch, Order, Pair
+from nn.data import Rows, Sample, listed
 from nn.stand_ins import Column
-from nn.steps import Batch, EagerSteps, Fault, Measured, Order, Task
+from nn.steps import EagerSteps, Fault, Measured, Task, mean_over_batches
 
 Array: TypeAlias = NDArray[np.float64]
 
 _SAMPLES_COMPARED = range(3, 17)
 _PARAMETERS_COMPARED = 20_000
 """Of a large model fewer samples are compared."""
+_TARGETS_COMPARED = 10_000
+"""Of targets that come batch by batch so many different ones are compared, and of a batch at once."""
+_TARGETS_LOOKED_AT = 4
+"""From then on so many of each batch: a loss that takes so many different targets takes numbers, not labels."""
 _RELATIVE, _ABSOLUTE = 1e-9, 1e-12
 """How far the traced loss may be off."""
 
@@ -55,12 +59,8 @@ class CompiledSteps:
     def __init__(self, eager: EagerSteps) -> None:
         self._eager, self._task = eager, eager.task
         self._program = _Program(self._task)
-        self._program.check(self._task.samples, self._task.targets)
-        self._data = self._program.arrays(self._task.samples, self._task.targets)
-        self._validation: _Arrays | None = None
-        if self._task.validation is not None:
-            self._program.check(*self._task.validation)
-            self._validation = self._program.arrays(*self._task.validation)
+        self._data = self._prepared(self._task.data)
+        self._validation = None if self._task.validation is None else self._prepared(self._task.validation)
         self._epoch_data = self._data
         self._looks, self._attributes = 0, _attributes_of(self._task.model, set())
         self._has_metrics = len(self._task.measures) > 1
@@ -80,29 +80,38 @@ class CompiledSteps:
         numbers: list[float] = self._last_finite.tolist()
         return numbers
 
-    def begin_epoch(self, order: Order | None) -> None:
-        self._eager.begin_epoch(order)
-        if order is not None:
-            self._epoch_data = self._data.in_order(order)
+    def _prepared(self, data: Data) -> _Arrays | None:
+        """Data that are in memory as arrays, all of them compared; of others, the first batch is compared."""
+        head = data.head
+        if not data.is_in_memory:
+            self._program.check_new(head)
+            return None
+        self._program.check(head)
+        return self._program.arrays(head)
+
+    def begin_epoch(self, epoch: Epoch) -> None:
+        self._eager.begin_epoch(epoch)
+        if epoch.order is not None and self._data is not None:
+            self._epoch_data = self._data.in_order(epoch.order)
         optimizer = self._task.optimizer
         self._move = self._move_arrays if _moves_arrays(optimizer) else self._move_values
         know = getattr(optimizer, "know", None)
         if callable(know) and optimizer is not self._known_by:
             self._known_by, self._rows = optimizer, (know(self._task.parameters),)
 
-    def number_of(self, place: int) -> int:
-        return self._eager.number_of(place)
-
-    def batch(self, batch: Batch) -> tuple[list[Sample], list[Sample]]:
-        return self._eager.batch(batch)
+    def _arrays(self, batch: Batch, prepared: _Arrays | None) -> _Arrays:
+        if prepared is not None:
+            return prepared.part(batch)
+        self._program.check_new(batch.pair)
+        return self._program.arrays(batch.pair)
 
     def differentiate(self, batch: Batch) -> Measured:
-        data = self._epoch_data.part(batch)
+        data = self._arrays(batch, self._epoch_data)
         loss, gradient = self._program.graph.value_and_grad(self._numbers, *data.arguments())
         if math.isfinite(loss) and np.isfinite(gradient).all():
             measured = {"loss": loss}
             if self._has_metrics:
-                measured |= self._metrics(data, self.batch(batch)[1])
+                measured |= self._metrics(data, batch)
             self._gradient = gradient
             self._is_settled = False
         else:
@@ -119,16 +128,15 @@ class CompiledSteps:
         return bool(np.isfinite(self._numbers).all())
 
     def validate(self) -> Measured:
-        if self._validation is None or self._task.validation is None:
-            return {}
-        loss = float(self._program.graph.value(self._numbers, *self._validation.arguments()))
+        return mean_over_batches(self._task.validation, self._measure)
+
+    def _measure(self, batch: Batch) -> Measured:
+        data = self._arrays(batch, self._validation)
+        loss = float(self._program.graph.value(self._numbers, *data.arguments()))
         if not math.isfinite(loss):
             self.settle()
-            return self._eager.validate()
-        return {
-            "loss": loss,
-            **(self._metrics(self._validation, self._task.validation[1]) if self._has_metrics else {}),
-        }
+            return self._task.measure(*batch.pair.listed())[1]
+        return {"loss": loss, **(self._metrics(data, batch) if self._has_metrics else {})}
 
     def numbers(self) -> list[float]:
         numbers: list[float] = self._numbers.tolist()
@@ -159,14 +167,15 @@ class CompiledSteps:
             return True
         self.settle()
         try:
-            self._program.compare(self._task.samples[:1], self._task.targets[:1], [[0]])
+            head = self._task.data.head
+            self._program.compare(self._program.predicted(head.samples[:1]), listed(head.targets[:1]), [[0]])
         except Exception:  # whatever model and loss raise; they will again
             return False
         return True
 
-    def _metrics(self, data: _Arrays, targets: list[Sample]) -> Measured:
+    def _metrics(self, data: _Arrays, batch: Batch) -> Measured:
         self.settle()  # a metric may look at the parameters
-        return self._task.metrics(self._program.predictions(self._numbers, data), targets)
+        return self._task.metrics(self._program.predictions(self._numbers, data), listed(batch.pair.targets))
 
     def _move_arrays(self) -> None:
         self._task.optimizer.move(self._numbers, self._gradient, *self._rows)
@@ -186,19 +195,34 @@ def _moves_arrays(optimizer: Any) -> bool:
     return owner["move"] <= owner["step"]
 
 
+class _Predicted(NamedTuple):
+    """Some samples, the model's predictions, and the parameters with which it made them."""
+
+    samples: list[Sample]
+    predictions: list[Any]
+    parameters: Array
+
+
 class _Program:
     """The loss of one sample as a compiled graph of the parameters, the sample, its columns and the batch's size."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        if any(_holds_values(data) for data in (task.samples, task.targets, *(task.validation or ()))):
-            raise NotTraceableError("fit: expected plain numbers as samples and targets, got Values")
-        prediction, (self._sample,) = trace(task.model, task.samples[0], parameters=task.parameters)
+        self._seen: set[Any] = set()
+        """Targets that were compared, of those that come batch by batch;"""
+        self._compared_with: _Predicted | None = None
+        """and what with, for a prediction costs more than a loss."""
+        for data in (task.data, task.validation):
+            if data is not None and not all(isinstance(rows, np.ndarray) for rows in data.head):
+                raise NotTraceableError("fit: expected plain numbers as samples and targets, got Values")
+        samples, few = (listed(rows[:3]) for rows in task.data.head)
+        prediction, (self._sample,) = trace(task.model, samples[0], parameters=task.parameters)
         self._layout = Layout(prediction)
         self._outputs = self._layout.numbers(prediction)
         numbers = [value.data for value in self._outputs]
-        targets = [task.targets[place % len(task.targets)] for place in range(3)]
-        self._formula = find_formula(task.measures["loss"], self._layout, [numbers] * 3, targets, task.parameters)
+        targets = [few[place % len(few)] for place in range(3)]
+        self._loss = task.measures["loss"]
+        self._formula = find_formula(self._loss, self._layout, [numbers] * 3, targets, task.parameters)
         columns = [Value(0.0) for _ in self._formula.columns]
         size = Value(2.0)
         loss = self._formula(self._outputs, columns, size)
@@ -214,38 +238,59 @@ class _Program:
         outputs = self._model.value(parameters, data.samples()).T.tolist()
         return [self._layout.put([Value(number) for number in each]) for each in outputs]
 
-    def arrays(self, samples: list[Sample], targets: list[Sample]) -> _Arrays:
-        parts = [np.array(samples, dtype=np.float64)]
+    def arrays(self, pair: Pair) -> _Arrays:
+        """Samples, and what the loss needs of their targets."""
+        parts = [np.asarray(pair.samples, dtype=np.float64)]
         if self._formula.columns:
-            numbers = np.array(targets, dtype=np.float64).reshape(len(targets), -1)
+            numbers = np.asarray(pair.targets, dtype=np.float64).reshape(len(pair.targets), -1)
             parts.append(np.column_stack([_column(column, numbers) for column in self._formula.columns]))
         return _Arrays(parts, self._formula.needs_size)
 
-    def check(self, samples: list[Sample], targets: list[Sample]) -> None:
+    def check(self, pair: Pair) -> None:
         """Compare with the loss as it stands, for every target that comes up, in batches of the sizes that come up.
 
         What looks at its numbers by ways that no trace notices, such as `y == 1`, is found so; and where the loss
-        refuses a target, it raises here.
+        refuses a target, it raises here. Of large batches a part is compared at a time.
         """
-        n_samples, size = len(samples), min(self._task.batch_size, len(samples))
+        targets = listed(pair.targets)
         distinct = list({repr(target): place for place, target in enumerate(targets)}.values())
+        n_samples = len(targets)
+        size = min(self._task.data.batch_size or n_samples, n_samples, _TARGETS_COMPARED)
         compared = [np.resize(distinct[first : first + size], size) for first in range(0, len(distinct), size)]
         if n_samples % size:
             compared.append(np.resize(distinct, n_samples % size))
-        n_few = np.clip(_PARAMETERS_COMPARED // len(self._parameters), _SAMPLES_COMPARED[0], _SAMPLES_COMPARED[-1])
-        few = np.linspace(0, n_samples - 1, min(n_samples, int(n_few))).astype(int)
-        self.compare([samples[place] for place in few], targets, [places.tolist() for places in compared])
+        self.compare(self.predicted(pair.samples), targets, [places.tolist() for places in compared])
 
-    def compare(self, samples: list[Sample], targets: list[Sample], batches: list[list[int]]) -> None:
+    def check_new(self, pair: Pair) -> None:
+        """The same for data that come batch by batch: for targets that were in no batch before."""
+        if len(self._seen) >= _TARGETS_COMPARED:
+            few = listed(pair.targets[:_TARGETS_LOOKED_AT])
+            self._loss([self._layout.put([Value(value.data) for value in self._outputs])] * len(few), few)
+            return
+        different = listed(np.unique(np.asarray(pair.targets, dtype=np.float64), axis=0))
+        new = [target for target in different if _key(target) not in self._seen]
+        if new:
+            places = np.resize(np.arange(len(new)), min(len(pair.targets), _TARGETS_COMPARED))
+            self._compared_with = self._compared_with or self.predicted(pair.samples)
+            self.compare(self._compared_with, new, [places.tolist()])
+            self._seen.update(map(_key, new))
+
+    def predicted(self, samples: Rows) -> "_Predicted":
+        """Some of the samples, from the first to the last, and what the model says of them now."""
+        n_few = np.clip(_PARAMETERS_COMPARED // len(self._parameters), _SAMPLES_COMPARED[0], _SAMPLES_COMPARED[-1])
+        places = np.linspace(0, len(samples) - 1, min(len(samples), int(n_few))).astype(int)
+        few = [listed(samples[place : place + 1])[0] for place in places]
+        parameters = np.array([parameter.data for parameter in self._task.parameters])
+        return _Predicted(few, [self._task.model(sample) for sample in few], parameters)
+
+    def compare(self, predicted: "_Predicted", targets: list[Sample], batches: list[list[int]]) -> None:
         """Compare batches of these targets, with the samples in turn."""
-        task = self._task
-        predictions = [task.model(sample) for sample in samples]
-        numbers = np.array([parameter.data for parameter in task.parameters])
+        samples, predictions, numbers = predicted
         for places in batches:
             turns = [turn % len(samples) for turn in range(len(places))]
             wanted = [targets[place] for place in places]
-            loss = float(task.measures["loss"]([predictions[turn] for turn in turns], wanted))
-            arrays = self.arrays([samples[turn] for turn in turns], wanted)
+            loss = float(self._loss([predictions[turn] for turn in turns], wanted))
+            arrays = self.arrays(Pair([samples[turn] for turn in turns], wanted))
             found = float(self.graph.value(numbers, *arrays.arguments()))
             is_close = math.isclose(loss, found, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
             if not is_close and math.isfinite(loss) and math.isfinite(found):  # where not, the graph's answer counts
@@ -274,10 +319,12 @@ def _attributes_of(thing: Any, seen: set[int]) -> Any:
     return id(thing), {name: _attributes_of(each, seen) for name, each in getattr(thing, "__dict__", {}).items()}
 
 
+def _key(target: Sample) -> Any:
+    return tuple(target) if isinstance(target, list) else target
+
+
 def _column(column: Column, targets: Array) -> Array:
-    return np.array([column.function(number) for number in targets[:, column.place].tolist()])
-
-
-def _holds_values(data: list[Sample]) -> bool:
-    numbers: Iterable[Any] = chain.from_iterable(data) if isinstance(data[0], list) else data  # type: ignore[arg-type]
-    return any(issubclass(kind, Value) for kind in set(map(type, numbers)))
+    if column.function is float:
+        return targets[:, column.place]
+    different, places = np.unique(targets[:, column.place], return_inverse=True)
+    return np.array([column.function(number) for number in different.tolist()])[places]

@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autograd_mini import Value
 from nn.checks import as_number, describe, plural, without_arrays
 
 Sample: TypeAlias = Value | float | list[Value | float]
 """A number, or a row of them."""
+
+Rows: TypeAlias = NDArray[np.float64] | list[Sample]
+"""Samples or targets side by side: an array, a sample a row; a list where some are `Value`s."""
 
 
 def read_data(
@@ -35,11 +39,20 @@ def read_data(
 
 def read_samples(where: str, data: Any, name: str) -> list[Sample]:
     """X or y as a list of numbers, or of rows of numbers that are equally long; every number finite."""
+    return listed(read_rows(where, data, name))
+
+
+def listed(rows: Rows) -> list[Sample]:
+    """Rows as lists, or as plain numbers."""
+    return cast("list[Sample]", rows.tolist()) if isinstance(rows, np.ndarray) else rows
+
+
+def read_rows(where: str, data: Any, name: str) -> Rows:
+    """X or y, numbers or rows of numbers that are equally long and finite, side by side; a copy of an array."""
     if isinstance(data, np.ndarray) and data.dtype.kind in "fiub" and data.ndim in (1, 2) and data.size:
         numbers = data.astype(float)
         if np.isfinite(numbers).all():
-            samples: list[Sample] = numbers.tolist()
-            return samples
+            return numbers
     data = without_arrays(data)
     if not isinstance(data, Sequence) or isinstance(data, (str, bytes)):
         raise TypeError(f"{where}: expected {name} to be a list or an array, got {describe(data)}")
@@ -52,7 +65,11 @@ def read_samples(where: str, data: Any, name: str) -> list[Sample]:
                 f"{where}: expected rows of equal length in {name},"
                 f" got {row_shape(samples[0])} in {name}[0] and {row_shape(sample)} in {name}[{place}]"
             )
-    return samples
+    return samples if any(map(_holds_values, samples)) else np.array(samples, dtype=np.float64)
+
+
+def _holds_values(sample: Sample) -> bool:
+    return isinstance(sample, Value) or (isinstance(sample, list) and any(isinstance(each, Value) for each in sample))
 
 
 def row_shape(sample: Sample) -> str:

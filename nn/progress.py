@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(first_epoch: int, epochs: int, batches: int) -> Iterator[Callable[[float], None]]:
+def progress_bar(first_epoch: int, epochs: int, batches: int | None) -> Iterator[Callable[[float], None]]:
     """A bar with loss, epochs, rate and time left, by rich; gives the function to tell it the loss of each batch.
 
-    first_epoch: how many epochs were run before. batches: how many an epoch has. Raises ImportError, naming the extra,
-    where rich is not installed.
+    first_epoch: how many epochs were run before. batches: how many an epoch has, if that is known. Raises ImportError,
+    naming the extra, where rich is not installed.
     """
     try:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -19,16 +19,19 @@ def progress_bar(first_epoch: int, epochs: int, batches: int) -> Iterator[Callab
     texts = [TextColumn(f"{{task.fields[{name}]}}") for name in ("epoch", "rate")]
     left = (TimeRemainingColumn(), TextColumn("left"))
     with Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), *texts, *left) as bar:
-        done = first_epoch * batches
-        task = bar.add_task("loss", total=epochs * batches, completed=done, epoch="", rate="")
+        done = first_epoch * (batches or 0)
+        total = None if batches is None else epochs * batches
+        task = bar.add_task("loss", total=total, completed=done, epoch="", rate="")
         started, before = time.perf_counter(), done
 
         def report(loss: float) -> None:
             nonlocal done
             done += 1
-            rate = (done - before) / batches / (time.perf_counter() - started)
-            epoch = f"epoch {done // batches}/{epochs}"
-            bar.update(task, advance=1, description=f"loss {loss:.4g}", epoch=epoch, rate=f"{rate:.3g} epochs/s")
+            rate = (done - before) / (time.perf_counter() - started)
+            where, unit = f"batch {done}", "batches/s"
+            if batches is not None:
+                where, rate, unit = f"epoch {done // batches}/{epochs}", rate / batches, "epochs/s"
+            bar.update(task, advance=1, description=f"loss {loss:.4g}", epoch=where, rate=f"{rate:.3g} {unit}")
 
         yield report
 

@@ -1,30 +1,20 @@
 """The steps of a training, DL5 to DL8, sample by sample with the graph of a batch."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autograd_mini import Anomaly, Value, detect_anomaly, find_anomaly, topological_order
 from nn.batch_loss import Layout, Loss
+from nn.batches import Batch, Data, Epoch
 from nn.checks import as_number, describe
 from nn.data import Sample
 
 Measured = dict[str, float]
 """Numbers by the names of their curves: of the loss, and of the metrics."""
-
-Order = NDArray[np.int64]
-"""The places of the samples, in the order in which an epoch takes them."""
-
-
-class Batch(NamedTuple):
-    """A part of the samples in the order of an epoch."""
-
-    first: int
-    end: int
 
 
 class Fault(NamedTuple):
@@ -41,21 +31,13 @@ class Task:
 
     model: Callable[[Any], Any]
     parameters: list[Value]
-    samples: list[Sample]
-    targets: list[Sample]
-    validation: tuple[list[Sample], list[Sample]] | None
+    data: Data
+    validation: Data | None
     measures: dict[str, Loss]
     """The loss, and the metrics, by the names of their curves."""
     optimizer: Any
-    batch_size: int
     detects_anomaly: bool = False
     """Whether each batch is searched for NaN and infinity, its gradient too."""
-
-    def batches(self) -> Iterator[Batch]:
-        """Those of an epoch, the rest at its end."""
-        n_samples = len(self.samples)
-        for first in range(0, n_samples, self.batch_size):
-            yield Batch(first, min(first + self.batch_size, n_samples))
 
     def measure(self, samples: list[Sample], targets: list[Sample]) -> tuple[Value, Measured]:
         """The loss as the end of a graph, and all measures of these samples."""
@@ -106,14 +88,8 @@ class Steps(Protocol):
     def last_finite(self) -> list[float]:
         """The numbers of the parameters with which a finite loss was computed last."""
 
-    def begin_epoch(self, order: Order | None) -> None:
-        """Take the samples in this order; None is their own."""
-
-    def batch(self, batch: Batch) -> tuple[list[Sample], list[Sample]]:
-        """The samples and targets of a batch."""
-
-    def number_of(self, place: int) -> int:
-        """Which of all samples stands at a place in the order of the epoch."""
+    def begin_epoch(self, epoch: Epoch) -> None:
+        """Take the batches of this epoch next."""
 
     def differentiate(self, batch: Batch) -> Measured:
         """Measure a batch, and where the loss is finite take its gradient."""
@@ -137,35 +113,51 @@ class Steps(Protocol):
         """Whether model and loss are what they were at the beginning."""
 
 
+def mean_over_batches(data: Data | None, measure: Callable[[Batch], Measured]) -> Measured:
+    """What is measured of batches, as the mean over their samples."""
+    if data is None:
+        return {}
+    mean = Mean()
+    for batch in data.epoch(np.random.default_rng(0)).batches:
+        mean.add(batch.size, measure(batch))
+    return mean.measured()
+
+
+class Mean:
+    """The mean over samples of what is measured batch by batch."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[int, Measured]] = []
+
+    def add(self, size: int, measured: Measured) -> None:
+        """A batch of so many samples."""
+        self._parts.append((size, measured))
+
+    def measured(self) -> Measured:
+        """By the names of the curves."""
+        total = sum(size for size, _ in self._parts)
+        names = self._parts[0][1] if self._parts else {}
+        return {name: sum(size / total * numbers[name] for size, numbers in self._parts) for name in names}
+
+
 class EagerSteps:
     """Steps by `backward()`, for every model and loss."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self._order: list[int] | None = None
         self.fault: Fault | None = None
         self.read()
         self.last_finite = self._numbers
 
-    def begin_epoch(self, order: Order | None) -> None:
-        self._order = None if order is None else order.tolist()
-
-    def number_of(self, place: int) -> int:
-        return place if self._order is None else self._order[place]
-
-    def batch(self, batch: Batch) -> tuple[list[Sample], list[Sample]]:
-        samples, targets = self.task.samples, self.task.targets
-        if self._order is None:
-            return samples[batch.first : batch.end], targets[batch.first : batch.end]
-        places = self._order[batch.first : batch.end]
-        return [samples[place] for place in places], [targets[place] for place in places]
+    def begin_epoch(self, epoch: Epoch) -> None:
+        """Nothing is prepared."""
 
     def differentiate(self, batch: Batch) -> Measured:
         """The graph is freed on return, so that two are never held at once."""
         if self.task.detects_anomaly:
-            loss, measured, self.fault = self.task.search(*self.batch(batch))
+            loss, measured, self.fault = self.task.search(*batch.pair.listed())
         else:
-            loss, measured = self.task.measure(*self.batch(batch))
+            loss, measured = self.task.measure(*batch.pair.listed())
         for parameter in self.task.parameters:
             parameter.grad = 0.0
         if math.isfinite(loss.data):
@@ -179,7 +171,7 @@ class EagerSteps:
         return all(map(math.isfinite, self._numbers))
 
     def validate(self) -> Measured:
-        return {} if self.task.validation is None else self.task.measure(*self.task.validation)[1]
+        return mean_over_batches(self.task.validation, lambda batch: self.task.measure(*batch.pair.listed())[1])
 
     def numbers(self) -> list[float]:
         return self._numbers

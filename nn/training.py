@@ -12,18 +12,18 @@ import numpy as np
 
 from autograd_mini import Anomaly, NotTraceableError, Value
 from nn.batch_loss import Loss as Loss  # part of what this module offers
+from nn.batches import Batch, Data, Stream, is_stream, read_table
 from nn.callbacks import Callback, Checkpoint, EarlyStopping, TrainingState
 from nn.checkpoint import SavedTraining, has_state, load_checkpoint
 from nn.checks import describe, on_one_line, plural, positive_int
 from nn.compiled_steps import CompiledSteps
-from nn.data import Sample, read_data, row_shape
 from nn.history import History
 from nn.initial_values import Seed, random_numbers
 from nn.losses import mse_loss
 from nn.optimizers import SGD, Optimizer
 from nn.progress import progress_bar, report_nothing
 from nn.settings import truth
-from nn.steps import Batch, EagerSteps, Fault, Measured, Steps, Task
+from nn.steps import EagerSteps, Fault, Mean, Measured, Steps, Task
 
 Report: TypeAlias = Callable[[float], None]
 
@@ -69,7 +69,7 @@ class DivergenceError(FloatingPointError):
 def fit(
     model: Trainable,
     X: Any,  # noqa: N803  # as in the sources, and in every library of the field
-    y: Any,
+    y: Any = None,
     *,
     loss: Loss = mse_loss,
     optimizer: Optimizer | None = None,
@@ -91,12 +91,18 @@ def fit(
 
     model: a `Module`, or anything that can be called on a sample and has parameters().
     X: S samples, a list, an array or a frame of shape (S, n_inputs); where the model has one input, S plain numbers.
+        Arrays in files, np.load(path, mmap_mode="r") or `ArrayFiles`, are read batch by batch, as batch_size says, and
+        not before: a number in them that is NaN or infinite is found then.
     y: S targets: numbers, or for several outputs rows of them. Shape (S, 1) is a row of one number, not a number.
+        Without y, X is batches, each a pair (X, y), of which one is held at a time: an iterable that can be gone
+        through again every epoch, or a function that returns one, such as a generator function. A function of one
+        argument is given the NumPy generator of `seed`, to shuffle by. A generator itself lasts for one epoch.
     loss: a function of the list of predictions and the list of targets that returns a `Value`.
     optimizer: SGD(0.01) unless you give another.
     epochs: how often the model sees all samples; with resume, those of the checkpoint count.
     batch_size: samples an update, drawn anew each epoch, the rest at its end; None is all of them, in their order.
-    validation_data: a pair (X, y) that is not trained on; its loss is measured after each epoch.
+    validation_data: a pair (X, y) that is not trained on; its loss is measured after each epoch. Of arrays in files it
+        is the mean over batches, and so of a function that returns batches.
     metrics: functions like loss that return a number, by the names of their curves: {"accuracy": accuracy}.
     callbacks: functions called with a `TrainingState` after each epoch, see `Callback`; `EarlyStopping`, `Checkpoint`.
     seed: an int of 0 or more, or a NumPy generator, for the batches: with the same one a run repeats exactly.
@@ -119,29 +125,29 @@ def fit(
     a parameter becomes NaN or infinite, and says in which epoch, batch, sample and operation, and where that stands in
     your source; without detect_anomaly it runs the model on that batch once more to find out.
     """
-    samples, targets = read_data("fit", X, y)
+    epochs = positive_int(epochs, "fit: expected epochs to be a positive int")
+    batch_size = None if batch_size is None else _check_batch_size(batch_size)
+    random = random_numbers("fit", seed)
+    data = _read_data(X, y, batch_size, random, epochs)
     task = Task(
         model=model,
         parameters=_find_parameters(model),
-        samples=samples,
-        targets=targets,
-        validation=_read_validation_data(validation_data, samples, targets),
+        data=data,
+        validation=_read_validation_data(validation_data, data, batch_size, random, epochs),
         measures=_check_measures(loss, metrics),
         optimizer=_check_optimizer(optimizer),
-        batch_size=len(samples) if batch_size is None else _check_batch_size(batch_size),
         detects_anomaly=truth(detect_anomaly, "fit: expected detect_anomaly"),
     )
     run = _Run(
         task=task,
         engine=check_engine(engine, "fit: expected engine"),
-        epochs=positive_int(epochs, "fit: expected epochs to be a positive int"),
-        is_shuffled=batch_size is not None,
-        random=random_numbers("fit", seed),
+        epochs=epochs,
+        random=random,
         callbacks=_check_callbacks(callbacks),
     )
     saved, epochs_before = _check_resume(resume)
-    n_batches = len(list(task.batches()))
-    with progress_bar(epochs_before, run.epochs, n_batches) if progress else nullcontext(report_nothing) as report:
+    bar = progress_bar(epochs_before, epochs, data.n_batches) if progress else nullcontext(report_nothing)
+    with bar as report:
         run.start(saved)
         return run.train(report)
 
@@ -162,7 +168,6 @@ class _Run:
     task: Task
     engine: str
     epochs: int
-    is_shuffled: bool
     random: np.random.Generator
     callbacks: list[Callback]
 
@@ -185,7 +190,7 @@ class _Run:
         if callable(know := getattr(optimizer, "know", None)):
             know(self.task.parameters)  # so that every state of it is one of these, also if it moved another model
         if saved is not None:
-            random = self.random if self.is_shuffled or saved.random is not None else None
+            random = self.random if self.task.data.is_shuffled or saved.random is not None else None
             saved.restore(self.task.model, optimizer, random=random, callbacks=self.callbacks)
 
     def train(self, report: Report) -> History:
@@ -208,21 +213,25 @@ class _Run:
     def _choose_steps(self) -> None:
         """Compiled ones, where they are asked for or can be had."""
         self.steps = EagerSteps(self.task)
-        because = "it was asked for"
+        self.history.engine, self.history.eager_because = "eager", "it was asked for"
         if self.engine != "eager":
             try:
-                self.steps, because = CompiledSteps(self.steps), ""
+                self.steps = CompiledSteps(self.steps)
             except Exception as error:  # of model and loss too: eager steps meet it where it is in place
                 if self.engine == "compiled":
                     raise self._not_compiled(error) from None
-                because = str(error) if isinstance(error, NotTraceableError) else repr(error)
-                _log.info("%s; the engine is eager", because)
-        self.history.engine = "eager" if because else "compiled"
-        self.history.eager_because = because
+                self._stay_eager(error)
+            else:
+                self.history.engine, self.history.eager_because = "compiled", ""
+
+    def _stay_eager(self, error: Exception) -> None:
+        because = str(error) if isinstance(error, NotTraceableError) else repr(error)
+        _log.info("%s; the engine is eager", because)
+        self.history.engine, self.history.eager_because = "eager", because
 
     def _not_compiled(self, error: Exception) -> Exception:
         if not isinstance(error, NotTraceableError):
-            self.task.measure(self.task.samples, self.task.targets)  # raises, where the data are wrong, and says where
+            self.task.measure(*self.task.data.head.listed())  # raises, where the data are wrong, and says where
         return error
 
     def _train_epochs(self, report: Report) -> None:
@@ -247,23 +256,32 @@ class _Run:
             self._choose_steps()
 
     def _train_epoch(self, report: Report) -> None:
-        measured = dict.fromkeys(self._curves(), 0.0)
-        if "learning_rate" in measured:
-            measured["learning_rate"] = _learning_rate(self.task.optimizer)
-        n_samples = len(self.task.samples)
-        self.steps.begin_epoch(self.random.permutation(n_samples) if self.is_shuffled else None)
-        for place, batch in enumerate(self.task.batches(), start=1):
+        mean = Mean()
+        rate = _learning_rate(self.task.optimizer)
+        epoch = self.task.data.epoch(self.random)
+        self.steps.begin_epoch(epoch)
+        for place, batch in enumerate(epoch.batches, start=1):
             numbers = self._update(place, batch)
-            for name, number in numbers.items():
-                measured[name] += (batch.end - batch.first) / n_samples * number
+            mean.add(batch.size, numbers)
             report(numbers["loss"])
+        measured = mean.measured()
+        if not math.isnan(rate):
+            measured["learning_rate"] = rate
         for name, number in self.steps.validate().items():
             measured[f"validation_{name}"] = number
-        self.history.record(measured)
+        self.history.record({name: measured[name] for name in self._curves()})
 
     def _update(self, place: int, batch: Batch) -> Measured:
         """DL5 to DL8."""
-        measured = self.steps.differentiate(batch)
+        try:
+            measured = self.steps.differentiate(batch)
+        except NotTraceableError as error:  # a target that came up in this batch shows it
+            if self.engine != "auto" or isinstance(self.steps, EagerSteps):
+                raise
+            self.steps.settle()
+            self.steps = EagerSteps(self.task)
+            self._stay_eager(error)
+            measured = self.steps.differentiate(batch)
         fault = self.steps.fault
         if fault is not None or not math.isfinite(measured["loss"]) or not self.steps.move():
             raise self._diverged(place, batch, measured["loss"], fault)
@@ -332,13 +350,13 @@ class _Run:
             self._put_back(last_finite)
         if fault is None:
             with suppress(Exception):
-                fault = self.task.search(*self.steps.batch(batch))[2]
+                fault = self.task.search(*batch.pair.listed())[2]
         self._go_back(last_finite)
-        epoch, n_batches = self.history.epochs + 1, len(list(self.task.batches()))
-        where = f"epoch {epoch}" if n_batches == 1 else f"epoch {epoch}, batch {place} of {n_batches}"
+        epoch = self.history.epochs + 1
+        where = f"epoch {epoch}{_of_batches(place, self.task.data.n_batches)}"
         if fault is None:
             return DivergenceError(self._advice(where, loss, what), epoch, place, history=self.history)
-        sample = None if fault.place is None else self.steps.number_of(batch.first + fault.place)
+        sample = None if fault.place is None else batch.number_of(fault.place)
         advice = self._advice(where, loss, what, fault.anomaly.phase)
         of = "" if sample is None else f"sample {sample} (from 0), "
         return DivergenceError(f"{advice}; {of}{fault.anomaly}", epoch, place, fault.anomaly, self.history, sample)
@@ -348,6 +366,12 @@ class _Run:
             return f"fit: the loss is {loss} in {place}, before any update: try smaller initial values or data"
         advice = "" if phase == "backward" else ": try a smaller learning rate"
         return f"fit: {what} in {place}, the parameters are back at the last finite loss{advice}"
+
+
+def _of_batches(place: int, n_batches: int | None) -> str:
+    if n_batches is None:
+        return f", batch {place}"
+    return "" if n_batches == 1 else f", batch {place} of {n_batches}"
 
 
 def _learning_rate(optimizer: Any) -> float:
@@ -366,20 +390,31 @@ def _stops(answer: object) -> bool:
 # Arguments
 
 
+def _read_data(X: Any, y: Any, batch_size: int | None, random: np.random.Generator, epochs: int) -> Data:  # noqa: N803
+    if y is not None or not is_stream(X):
+        return read_table("fit", X, y, ("X", "y"), batch_size, is_shuffled=batch_size is not None)
+    if batch_size is not None:
+        raise ValueError(f"fit: expected batch_size=None where X is batches, which have their sizes, got {batch_size}")
+    return Stream("fit", X, "X", random, epochs)
+
+
 def _read_validation_data(
-    data: Any, samples: list[Sample], targets: list[Sample]
-) -> tuple[list[Sample], list[Sample]] | None:
+    data: Any, trained: Data, batch_size: int | None, random: np.random.Generator, epochs: int
+) -> Data | None:
     if data is None:
         return None
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise TypeError(f"fit: expected validation_data to be a pair (X, y), got {describe(data)}")
     names = ("validation_data[0]", "validation_data[1]")
-    read = read_data("fit", data[0], data[1], names)
-    for name, found, trained in zip(names, read, (samples, targets), strict=True):
-        if row_shape(found[0]) != row_shape(trained[0]):
-            raise ValueError(
-                f"fit: expected {row_shape(trained[0])} a sample in {name}, as for training, got {row_shape(found[0])}"
-            )
+    read: Data
+    if isinstance(data, tuple | list) and len(data) == 2:
+        read = read_table("fit", data[0], data[1], names, batch_size, is_shuffled=False).as_a_whole()
+    elif not isinstance(data, tuple | list) and is_stream(data):
+        names = ("validation_data", "validation_data")
+        read = Stream("fit", data, names[0], random, epochs)
+    else:
+        raise TypeError(f"fit: expected validation_data to be a pair (X, y), got {describe(data)}")
+    for name, found, wanted in zip(names, read.shapes, trained.shapes, strict=True):
+        if found != wanted:
+            raise ValueError(f"fit: expected {wanted} a sample in {name}, as for training, got {found}")
     return read
 
 

@@ -430,7 +430,7 @@ def test_what_is_trained_in_arrays_is_what_the_engine_computes(
             found = steps._gradient.copy()
             steps.settle()
             parameters = steps._task.parameters
-            loss, _ = steps._task.measure(*steps.batch(batch))
+            loss, _ = steps._task.measure(*batch.pair.listed())
             for parameter in parameters:
                 parameter.grad = 0.0
             loss.backward()

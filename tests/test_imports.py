@@ -75,12 +75,14 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "weights": {"checks", "modules"},
         "checkpoint": {"checks", "history", "weights"},
         "callbacks": {"checks", "settings", "checkpoint", "history"},
+        "array_files": {"checks"},
+        "batches": {"array_files", "checks", "data"},
         "batch_loss": {"stand_ins"},
-        "steps": {"batch_loss", "checks", "data"},
-        "compiled_steps": {"batch_loss", "data", "stand_ins", "steps"},
+        "steps": {"batch_loss", "batches", "checks", "data"},
+        "compiled_steps": {"batch_loss", "batches", "data", "stand_ins", "steps"},
         "training": KEPT - {"weights"}
-        | {"checks", "data", "initial_values", "losses", "optimizers", "progress", "settings"}
-        | {"batch_loss", "compiled_steps", "steps"},
+        | {"checks", "initial_values", "losses", "optimizers", "progress", "settings"}
+        | {"batch_loss", "batches", "compiled_steps", "steps"},
         "recording": set(),
         "objectives": {"checks", "data", "modules", "recording", "training"},
         "search": {"objectives", "recording"},
@@ -96,7 +98,11 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "command": KEPT - {"weights"}
         | {"checks", "modules", "losses", "training"}
         | {"plan", "preparation", "tables", "datasets", "sparkline"},
-        "__init__": LAYERS | STEPS | KEPT | SEARCHES - {"recording"} | {"training", "minimize", "gradient_descent"},
+        "__init__": LAYERS
+        | STEPS
+        | KEPT
+        | SEARCHES - {"recording"}
+        | {"array_files", "training", "minimize", "gradient_descent"},
     },
 }
 """For every room of a package, the rooms it may know besides itself; a folder is one room."""

@@ -13,6 +13,7 @@ import numpy as np
 import oracles
 import pytest
 
+import nn.batches
 import nn.callbacks
 import nn.compiled_steps
 import nn.history
@@ -434,7 +435,7 @@ class InterruptedOptimizer(SGD):
         super().step(parameters[1:])
 
 
-STEPS = (nn.steps.__file__, nn.compiled_steps.__file__)
+STEPS = (nn.steps.__file__, nn.compiled_steps.__file__, nn.batches.__file__)
 
 
 def states(epochs: int) -> list[list[float]]:
