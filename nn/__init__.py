@@ -22,6 +22,7 @@ from nn.minimize import least_squares, minimize
 from nn.modules import MLP, Layer, Module, Neuron
 from nn.objectives import hessian_vector_product
 from nn.optimizers import SGD, Adam, AdamW
+from nn.process_group import ProcessGroupError, join_process_group
 from nn.schedules import Constant, CosineDecay, ExponentialDecay, InverseTimeDecay, LinearWarmup, StepDecay
 from nn.search import Minimum
 from nn.training import DivergenceError, fit
@@ -49,6 +50,7 @@ __all__ = [
     "Minimum",
     "Module",
     "Neuron",
+    "ProcessGroupError",
     "SavedTraining",
     "StepDecay",
     "TrainingState",
@@ -65,6 +67,7 @@ __all__ = [
     "heaviside",
     "hessian_vector_product",
     "hinge_loss",
+    "join_process_group",
     "least_squares",
     "load_checkpoint",
     "minimize",

@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 class Batch:
     """A part of an epoch: the samples from `first` to before `end`, in its order."""
 
-    def __init__(self, first: int, end: int, take: Callable[[], Pair], number_of: Callable[[int], int]) -> None:
+    def __init__(self, first: int, end: int, take: Callable[[slice], Pair], number_of: Callable[[int], int]) -> None:
         self.first, self.end = first, end
         self.number_of = number_of
         """The number of the sample at a place of the batch: among all of X, or of all that came in the epoch."""
@@ -46,7 +46,11 @@ class Batch:
     @cached_property
     def pair(self) -> Pair:
         """Its samples and targets."""
-        return self._take()
+        return self._take(slice(0, self.size))
+
+    def part(self, places: slice) -> Pair:
+        """Those at some places of it: of what is in files, no more is read."""
+        return self._take(places)
 
 
 class Epoch(NamedTuple):
@@ -184,7 +188,12 @@ class Table:
         def number_of(place: int) -> int:
             return int(places[place]) if isinstance(places, np.ndarray) else first + place
 
-        return Batch(first, end, lambda: self._take(places), number_of)
+        def take(part: slice) -> Pair:
+            return self._take(
+                places[part] if isinstance(places, np.ndarray) else slice(first + part.start, first + part.stop)
+            )
+
+        return Batch(first, end, take, number_of)
 
     def _take(self, places: slice | Order) -> Pair:
         return Pair(self._samples.take(places), self._targets.take(places))
@@ -259,9 +268,8 @@ class Stream:
         first, place = 0, 0
         for place, each in enumerate(self._open(random), start=1):
             pair = self._read(each, place)
-            end = first + len(pair.samples)
-            yield Batch(first, end, lambda pair=pair: pair, lambda place, first=first: first + place)  # type: ignore[misc]
-            first = end
+            yield _batch_of(pair, first)
+            first += len(pair.samples)
         if not place:
             raise ValueError(
                 f"{self._where}: expected {self._name} to be batches that can be gone through again, got none"
@@ -284,6 +292,11 @@ class Stream:
             if found != wanted:
                 raise ValueError(f"{where}: expected {wanted} in {name}, as in batch 1, got {found}")
         return pair
+
+
+def _batch_of(pair: Pair, first: int) -> Batch:
+    end = first + len(pair.samples)
+    return Batch(first, end, lambda part: Pair(pair.samples[part], pair.targets[part]), lambda place: first + place)
 
 
 def is_stream(X: Any) -> bool:  # noqa: N803

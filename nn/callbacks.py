@@ -39,6 +39,8 @@ class TrainingState:
     random: np.random.Generator
     """What shuffles the samples."""
     callbacks: Sequence[Callback]
+    process: int = 0
+    """Of several that train together, the number of this one; all call their callbacks, and 0 writes the files."""
 
     @property
     def loss(self) -> float:
@@ -136,10 +138,12 @@ class Checkpoint:
     path: see `save_checkpoint`; the file is replaced each time, and is always a whole one.
     every: a positive number of epochs.
 
-    It is called after all other callbacks, so that what they know of the epoch is saved with it. Ctrl-C saves the
-    last whole epoch. A process that is killed may leave an unfinished file beside it, whose name begins with a point:
-    a write an hour later removes it. Raises ValueError or TypeError that names the argument; a path whose folder is
-    not there is refused at once.
+    It is called after all other callbacks, so that what they know of the epoch is saved with it. Of several processes
+    that train together, one writes; to go on, all read the file. Ctrl-C saves the last whole epoch, and so does the end
+    of another process of the group. A process that is killed may leave an unfinished file beside it, whose name begins
+    with a point: a write an hour later removes it.
+
+    Raises ValueError or TypeError that names the argument; a path whose folder is not there is refused at once.
     """
 
     def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
@@ -164,7 +168,8 @@ class Checkpoint:
             self._save(state)
 
     def _save(self, state: TrainingState) -> None:
-        save_checkpoint(
-            self.path, state.model, state.optimizer, state.history, random=state.random, callbacks=state.callbacks
-        )
+        if state.process == 0:
+            save_checkpoint(
+                self.path, state.model, state.optimizer, state.history, random=state.random, callbacks=state.callbacks
+            )
         self._saved_epoch = state.epoch

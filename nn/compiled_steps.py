@@ -27,22 +27,25 @@ _RELATIVE, _ABSOLUTE = 1e-9, 1e-12
 """How far the traced loss may be off."""
 
 
-class _Arrays:
+class Arrays:
     """Samples, and what the loss needs of their targets, a sample a row."""
 
     def __init__(self, rows: list[Array], needs_size: bool) -> None:
         self._rows, self._needs_size = rows, needs_size
 
-    def in_order(self, order: Order) -> "_Arrays":
-        return _Arrays([each[order] for each in self._rows], self._needs_size)
+    def in_order(self, order: Order) -> "Arrays":
+        return Arrays([each[order] for each in self._rows], self._needs_size)
 
-    def part(self, batch: Batch) -> "_Arrays":
-        return _Arrays([each[batch.first : batch.end] for each in self._rows], self._needs_size)
+    def part(self, first: int, end: int) -> "Arrays":
+        return Arrays([each[first:end] for each in self._rows], self._needs_size)
+
+    def columns(self) -> list[Array]:
+        """As the compiled graph takes them: the batch is the trailing axis."""
+        return [each.T for each in self._rows]
 
     def arguments(self) -> list[Any]:
-        """Those of the compiled graph after the parameters: the batch is the trailing axis."""
-        columns: list[Any] = [each.T for each in self._rows]
-        return [*columns, float(len(self._rows[0]))] if self._needs_size else columns
+        """Those of the compiled graph after the parameters."""
+        return [*self.columns(), float(len(self._rows[0]))] if self._needs_size else self.columns()
 
     def samples(self) -> Array:
         return self._rows[0].T
@@ -80,7 +83,7 @@ class CompiledSteps:
         numbers: list[float] = self._last_finite.tolist()
         return numbers
 
-    def _prepared(self, data: Data) -> _Arrays | None:
+    def _prepared(self, data: Data) -> Arrays | None:
         """Data that are in memory as arrays, all of them compared; of others, the first batch is compared."""
         head = data.head
         if not data.is_in_memory:
@@ -99,19 +102,27 @@ class CompiledSteps:
         if callable(know) and optimizer is not self._known_by:
             self._known_by, self._rows = optimizer, (know(self._task.parameters),)
 
-    def _arrays(self, batch: Batch, prepared: _Arrays | None) -> _Arrays:
+    def _loss_and_gradient(self, batch: Batch) -> tuple[float, Array]:
+        arguments = self._arrays(batch, self._epoch_data).arguments()
+        found: tuple[float, Array] = self._program.graph.value_and_grad(self._numbers, *arguments)
+        return found
+
+    def _validation_loss(self, batch: Batch) -> float:
+        arguments = self._arrays(batch, self._validation).arguments()
+        return float(self._program.graph.value(self._numbers, *arguments))
+
+    def _arrays(self, batch: Batch, prepared: Arrays | None) -> Arrays:
         if prepared is not None:
-            return prepared.part(batch)
+            return prepared.part(batch.first, batch.end)
         self._program.check_new(batch.pair)
         return self._program.arrays(batch.pair)
 
     def differentiate(self, batch: Batch) -> Measured:
-        data = self._arrays(batch, self._epoch_data)
-        loss, gradient = self._program.graph.value_and_grad(self._numbers, *data.arguments())
+        loss, gradient = self._loss_and_gradient(batch)
         if math.isfinite(loss) and np.isfinite(gradient).all():
             measured = {"loss": loss}
             if self._has_metrics:
-                measured |= self._metrics(data, batch)
+                measured |= self._metrics(batch, self._epoch_data)
             self._gradient = gradient
             self._is_settled = False
         else:
@@ -131,12 +142,11 @@ class CompiledSteps:
         return mean_over_batches(self._task.validation, self._measure)
 
     def _measure(self, batch: Batch) -> Measured:
-        data = self._arrays(batch, self._validation)
-        loss = float(self._program.graph.value(self._numbers, *data.arguments()))
+        loss = self._validation_loss(batch)
         if not math.isfinite(loss):
             self.settle()
             return self._task.measure(*batch.pair.listed())[1]
-        return {"loss": loss, **(self._metrics(data, batch) if self._has_metrics else {})}
+        return {"loss": loss, **(self._metrics(batch, self._validation) if self._has_metrics else {})}
 
     def numbers(self) -> list[float]:
         numbers: list[float] = self._numbers.tolist()
@@ -173,8 +183,9 @@ class CompiledSteps:
             return False
         return True
 
-    def _metrics(self, data: _Arrays, batch: Batch) -> Measured:
+    def _metrics(self, batch: Batch, prepared: Arrays | None) -> Measured:
         self.settle()  # a metric may look at the parameters
+        data = self._arrays(batch, prepared)
         return self._task.metrics(self._program.predictions(self._numbers, data), listed(batch.pair.targets))
 
     def _move_arrays(self) -> None:
@@ -225,26 +236,27 @@ class _Program:
         self._formula = find_formula(self._loss, self._layout, [numbers] * 3, targets, task.parameters)
         columns = [Value(0.0) for _ in self._formula.columns]
         size = Value(2.0)
-        loss = self._formula(self._outputs, columns, size)
-        inputs = [self._sample, *([columns] if columns else []), *([size] if self._formula.needs_size else [])]
-        self._parameters = np.array(task.parameters, dtype=object)  # so that gradients are arrays
-        self.graph: CompiledGraph = compile_graph(loss, *inputs, parameters=self._parameters)
+        self.needs_size = self._formula.needs_size
+        self.loss = self._formula(self._outputs, columns, size)
+        self.inputs = [self._sample, *([columns] if columns else []), *([size] if self.needs_size else [])]
+        self.parameters = np.array(task.parameters, dtype=object)  # so that gradients are arrays
+        self.graph: CompiledGraph = compile_graph(self.loss, *self.inputs, parameters=self.parameters)
         self._model: CompiledGraph | None = None
 
-    def predictions(self, parameters: Array, data: _Arrays) -> list[Any]:
+    def predictions(self, parameters: Array, data: Arrays) -> list[Any]:
         """The model's predictions of these samples, made of `Value`s, as it returns them."""
         if self._model is None:
-            self._model = compile_graph(self._outputs, self._sample, parameters=self._parameters, reduction="none")
+            self._model = compile_graph(self._outputs, self._sample, parameters=self.parameters, reduction="none")
         outputs = self._model.value(parameters, data.samples()).T.tolist()
         return [self._layout.put([Value(number) for number in each]) for each in outputs]
 
-    def arrays(self, pair: Pair) -> _Arrays:
+    def arrays(self, pair: Pair) -> Arrays:
         """Samples, and what the loss needs of their targets."""
         parts = [np.asarray(pair.samples, dtype=np.float64)]
         if self._formula.columns:
             numbers = np.asarray(pair.targets, dtype=np.float64).reshape(len(pair.targets), -1)
             parts.append(np.column_stack([_column(column, numbers) for column in self._formula.columns]))
-        return _Arrays(parts, self._formula.needs_size)
+        return Arrays(parts, self.needs_size)
 
     def check(self, pair: Pair) -> None:
         """Compare with the loss as it stands, for every target that comes up, in batches of the sizes that come up.
@@ -277,7 +289,7 @@ class _Program:
 
     def predicted(self, samples: Rows) -> "_Predicted":
         """Some of the samples, from the first to the last, and what the model says of them now."""
-        n_few = np.clip(_PARAMETERS_COMPARED // len(self._parameters), _SAMPLES_COMPARED[0], _SAMPLES_COMPARED[-1])
+        n_few = np.clip(_PARAMETERS_COMPARED // len(self.parameters), _SAMPLES_COMPARED[0], _SAMPLES_COMPARED[-1])
         places = np.linspace(0, len(samples) - 1, min(len(samples), int(n_few))).astype(int)
         few = [listed(samples[place : place + 1])[0] for place in places]
         parameters = np.array([parameter.data for parameter in self._task.parameters])

@@ -13,8 +13,8 @@ class History(Sequence[float]):
 
     `curves` maps names to lists, all of one length: "loss"; "learning_rate", where the optimizer has one; with
     validation_data "validation_loss"; and for each metric its name, and "validation_" before it.
-    `stopped_because` says how the training ended, `engine` whether its steps were "compiled" or "eager", and where
-    they were eager, `eager_because` says why. The three are not part of a checkpoint.
+    `stopped_because` says how the training ended, `engine` whether its steps were "compiled", "eager" or JAX's, "jax",
+    and where they were eager, `eager_because` says why. The three are not part of a checkpoint.
 
     Raises ValueError or TypeError that names the curve, if those given have no "loss" or differ in length.
     """

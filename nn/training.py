@@ -1,5 +1,6 @@
 """`fit`: train a model on data by gradient descent."""
 
+import json
 import logging
 import math
 import os
@@ -21,6 +22,7 @@ from nn.history import History
 from nn.initial_values import Seed, random_numbers
 from nn.losses import mse_loss
 from nn.optimizers import SGD, Optimizer
+from nn.process_group import INTERRUPTED, InterruptedElsewhere, ProcessGroupError
 from nn.progress import progress_bar, report_nothing
 from nn.settings import truth
 from nn.steps import EagerSteps, Fault, Mean, Measured, Steps, Task
@@ -28,6 +30,8 @@ from nn.steps import EagerSteps, Fault, Mean, Measured, Steps, Task
 Report: TypeAlias = Callable[[float], None]
 
 _log = logging.getLogger(__name__)
+
+ENGINES = ("auto", "compiled", "eager", "jax")
 
 _ONLY_LOOK = (Checkpoint, EarlyStopping)
 """Callbacks that leave model and loss as they are."""
@@ -82,6 +86,7 @@ def fit(
     resume: str | os.PathLike[str] | SavedTraining | None = None,
     progress: bool = False,
     engine: str = "auto",
+    devices: Any = None,
     detect_anomaly: bool = False,
 ) -> History:
     """Train by gradient descent, and return the `History`: a sequence of the losses, one an epoch, with other curves.
@@ -113,6 +118,13 @@ def fit(
         in arrays: their Python may not depend on the numbers, and the loss has to be a sum over samples, such as a
         mean, and penalties on the parameters. "auto" is compiled where that can be done, else eager, with the reason
         in `History.eager_because` and in the log "nn.training" as INFO. Both give the same numbers but for rounding.
+        "jax" gives the compiled loss to JAX, which splits each batch over `devices`; it needs
+        `pip install 'autograd-mini[jax]'`, and computes in 64 bits, whatever JAX is set to.
+    devices: of engine="jax", how many of JAX's devices, or a list of them; None is all. Every device holds the
+        parameters, and some samples of each batch; JAX adds up their gradients. In a group of processes, see
+        `join_process_group`, all call this with the same arguments and end with the same parameters; each reads of
+        files what its own devices take, and one, process 0, writes checkpoints. The numbers are those of one device but
+        for rounding: losses agree to about 1e-12, and what training makes of that to 1e-9 in the tests.
     detect_anomaly: ends the training also where a gradient is NaN or infinite and the optimizer would get over it,
         before the parameters move; and finds the place in what is never the same twice. Eager, every batch is recorded
         in a block of `autograd_mini.detect_anomaly`, some five times slower; compiled, it costs nothing.
@@ -123,33 +135,35 @@ def fit(
     Raises ValueError or TypeError that names the argument, before anything is changed, and NotTraceableError, a
     TypeError, where engine="compiled" cannot be done. Raises `DivergenceError`, a FloatingPointError, where the loss or
     a parameter becomes NaN or infinite, and says in which epoch, batch, sample and operation, and where that stands in
-    your source; without detect_anomaly it runs the model on that batch once more to find out.
+    your source; without detect_anomaly it runs the model on that batch once more to find out. Raises
+    `ProcessGroupError`, a RuntimeError, where another process of the group ends, with the parameters of the last whole
+    epoch; where Ctrl-C has ended that one, it is Ctrl-C here too.
     """
     epochs = positive_int(epochs, "fit: expected epochs to be a positive int")
     batch_size = None if batch_size is None else _check_batch_size(batch_size)
-    random = random_numbers("fit", seed)
-    data = _read_data(X, y, batch_size, random, epochs)
-    task = Task(
-        model=model,
-        parameters=_find_parameters(model),
-        data=data,
-        validation=_read_validation_data(validation_data, data, batch_size, random, epochs),
-        measures=_check_measures(loss, metrics),
-        optimizer=_check_optimizer(optimizer),
-        detects_anomaly=truth(detect_anomaly, "fit: expected detect_anomaly"),
-    )
-    run = _Run(
-        task=task,
-        engine=check_engine(engine, "fit: expected engine"),
-        epochs=epochs,
-        random=random,
-        callbacks=_check_callbacks(callbacks),
-    )
-    saved, epochs_before = _check_resume(resume)
-    bar = progress_bar(epochs_before, epochs, data.n_batches) if progress else nullcontext(report_nothing)
-    with bar as report:
-        run.start(saved)
-        return run.train(report)
+    engine = check_engine(engine, "fit: expected engine")
+    parallel = _check_devices(engine, devices)
+    with nullcontext() if parallel is None else parallel.group:
+        random = random_numbers("fit", seed)
+        if seed is None and parallel is not None:
+            random.bit_generator.state = json.loads(parallel.group.of_first(json.dumps(random.bit_generator.state)))
+        data = _read_data(X, y, batch_size, random, epochs)
+        task = Task(
+            model=model,
+            parameters=_find_parameters(model),
+            data=data,
+            validation=_read_validation_data(validation_data, data, batch_size, random, epochs),
+            measures=_check_measures(loss, metrics),
+            optimizer=_check_optimizer(optimizer),
+            detects_anomaly=truth(detect_anomaly, "fit: expected detect_anomaly"),
+        )
+        run = _Run(task, engine, epochs, random, _check_callbacks(callbacks), parallel)
+        saved, epochs_before = _check_resume(resume)
+        is_shown = progress and run.process == 0
+        bar = progress_bar(epochs_before, epochs, data.n_batches) if is_shown else nullcontext(report_nothing)
+        with bar as report:
+            run.start(saved)
+            return run.train(report)
 
 
 class _Snapshot(NamedTuple):
@@ -170,6 +184,8 @@ class _Run:
     epochs: int
     random: np.random.Generator
     callbacks: list[Callback]
+    parallel: Any = None
+    """Devices, and processes, that share each batch; None for other engines than "jax"."""
 
     history: History = field(default_factory=History)
     updates: int = 0
@@ -193,22 +209,55 @@ class _Run:
             random = self.random if self.task.data.is_shuffled or saved.random is not None else None
             saved.restore(self.task.model, optimizer, random=random, callbacks=self.callbacks)
 
+    @property
+    def process(self) -> int:
+        """The number of this process in its group."""
+        return 0 if self.parallel is None else int(self.parallel.group.process)
+
     def train(self, report: Report) -> History:
         """The algorithm. Ctrl-C leads back to the last snapshot: one assignment, so all of it or the one before."""
         self.steps = EagerSteps(self.task)
         self.whole = self._snapshot()
         try:
+            self._check_group()
             self._choose_steps()
             self._train_epochs(report)
-        except KeyboardInterrupt:
-            self._go_back(self.whole.numbers)
-            self.history.cut(self.whole.epochs)
-            self.history.stopped_because = "Ctrl-C"
+        except (KeyboardInterrupt, InterruptedElsewhere) as interrupt:
+            self._end_at_whole_epoch()
+            self.history.stopped_because = str(interrupt) or "Ctrl-C"
+            if self.parallel is not None:
+                self.parallel.group.leave(INTERRUPTED)
+        except ProcessGroupError as error:
+            epoch = self.history.epochs + 1
+            self._end_at_whole_epoch()
+            self._tell_callbacks("finish", reversed(self.callbacks))  # a checkpoint of all that was learnt
+            raise ProcessGroupError(
+                f"{error}, in epoch {epoch}; the parameters are those of epoch {self.history.epochs}: start all"
+                " processes again, with the last checkpoint as resume",
+                self.history,
+            ) from None
         except Exception:
             self.steps.settle()
             raise
         self._tell_callbacks("finish", reversed(self.callbacks))
         return self.history
+
+    def _end_at_whole_epoch(self) -> None:
+        self._go_back(self.whole.numbers)
+        self.history.cut(self.whole.epochs)
+
+    def _check_group(self) -> None:
+        """That all processes begin with the same."""
+        if self.parallel is not None:
+            things = {
+                "parameters": np.array(self.whole.numbers).tobytes(),
+                "optimizer": (repr(self.task.optimizer), self.whole.optimizer),
+                "random numbers": self.whole.random,
+                "data": (self.task.data.shapes, self.task.data.batch_size, self.task.data.n_batches),
+                "epochs": (self.whole.epochs, self.epochs),
+            }
+            advice = {"parameters": ": give the model a seed", "random numbers": ": give fit a seed"}
+            self.parallel.group.check_same(things, advice)
 
     def _choose_steps(self) -> None:
         """Compiled ones, where they are asked for or can be had."""
@@ -216,13 +265,21 @@ class _Run:
         self.history.engine, self.history.eager_because = "eager", "it was asked for"
         if self.engine != "eager":
             try:
-                self.steps = CompiledSteps(self.steps)
+                self.steps = self._compiled_steps(EagerSteps(self.task))
             except Exception as error:  # of model and loss too: eager steps meet it where it is in place
-                if self.engine == "compiled":
+                if self.engine != "auto":
                     raise self._not_compiled(error) from None
                 self._stay_eager(error)
             else:
-                self.history.engine, self.history.eager_because = "compiled", ""
+                self.history.engine = "compiled" if self.parallel is None else "jax"
+                self.history.eager_because = ""
+
+    def _compiled_steps(self, eager: EagerSteps) -> CompiledSteps:
+        if self.parallel is None:
+            return CompiledSteps(eager)
+        from nn.jax_steps import JaxSteps
+
+        return JaxSteps(eager, self.parallel)
 
     def _stay_eager(self, error: Exception) -> None:
         because = str(error) if isinstance(error, NotTraceableError) else repr(error)
@@ -247,6 +304,9 @@ class _Run:
                 reason = self._call_callbacks()
                 self.steps.read()  # callbacks may change parameters, and the optimizer
                 self.whole = self._snapshot()
+            if self.parallel is not None:
+                self.parallel.group.check_same({"parameters": np.array(self.whole.numbers).tobytes()}, {})
+                reason = self.parallel.group.stopping(reason)
         self.steps.settle()
         self.history.stopped_because = reason or f"all {plural(self.epochs, 'epoch')} run"
 
@@ -306,6 +366,7 @@ class _Run:
             history=self.history,
             random=self.random,
             callbacks=self.callbacks,
+            process=self.process,
         )
 
     def _call_callbacks(self) -> str:
@@ -444,9 +505,23 @@ def _check_optimizer(optimizer: Optimizer | None) -> Optimizer:
 
 def check_engine(engine: object, expected: str) -> str:
     """The name of an engine; ValueError, `expected` and what came, for anything else."""
-    if not isinstance(engine, str) or engine not in ("auto", "compiled", "eager"):
-        raise ValueError(f"{expected} to be 'auto', 'compiled' or 'eager', got {describe(engine)}")
+    if not isinstance(engine, str) or engine not in ENGINES:
+        *others, last = map(repr, ENGINES)
+        raise ValueError(f"{expected} to be {', '.join(others)} or {last}, got {describe(engine)}")
     return engine
+
+
+def _check_devices(engine: str, devices: Any) -> Any:
+    """What splits batches over devices; None for other engines than "jax"."""
+    if engine != "jax":
+        if devices is not None:
+            raise ValueError(f"fit: expected devices=None with engine={engine!r}, got {describe(devices)}")
+        return None
+    try:
+        from nn.data_parallel import DataParallel
+    except ImportError:
+        raise ImportError("fit: engine='jax' needs JAX: pip install 'autograd-mini[jax]'") from None
+    return DataParallel(devices)
 
 
 def _check_batch_size(batch_size: object) -> int:

@@ -80,9 +80,14 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "batch_loss": {"stand_ins"},
         "steps": {"batch_loss", "batches", "checks", "data"},
         "compiled_steps": {"batch_loss", "batches", "data", "stand_ins", "steps"},
+        "process_group": {"checks", "history"},
+        "coordinator": {"process_group"},
+        "group": {"checks", "process_group"},
+        "data_parallel": {"checks", "group"},
+        "jax_steps": {"batches", "compiled_steps", "data_parallel", "steps"},
         "training": KEPT - {"weights"}
-        | {"checks", "initial_values", "losses", "optimizers", "progress", "settings"}
-        | {"batch_loss", "batches", "compiled_steps", "steps"},
+        | {"checks", "initial_values", "losses", "optimizers", "process_group", "progress", "settings"}
+        | {"batch_loss", "batches", "compiled_steps", "steps", "data_parallel", "jax_steps"},
         "recording": set(),
         "objectives": {"checks", "data", "modules", "recording", "training"},
         "search": {"objectives", "recording"},
@@ -102,7 +107,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         | STEPS
         | KEPT
         | SEARCHES - {"recording"}
-        | {"array_files", "training", "minimize", "gradient_descent"},
+        | {"array_files", "process_group", "training", "minimize", "gradient_descent"},
     },
 }
 """For every room of a package, the rooms it may know besides itself; a folder is one room."""
@@ -123,6 +128,9 @@ BUILT_ON = {
     "autograd_mini/compiled/jax_rows.py": "jax",
     "autograd_mini/compiled/jax_buffers.py": "jax",
     "autograd_mini/compiled/jax_backend.py": "jax",
+    "nn/group.py": "jax",
+    "nn/data_parallel.py": "jax",
+    "nn/jax_steps.py": "jax",
 }
 """Modules that are written in a library's terms, such as the estimators, which are classes of scikit-learn's. They are
 themselves imported where they are used, and so is nothing else of ours."""

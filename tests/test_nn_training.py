@@ -882,7 +882,7 @@ WRONG_SETTINGS: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"engine": "fast"},
         ValueError,
-        "fit: expected engine to be 'auto', 'compiled' or 'eager', got str 'fast'",
+        "fit: expected engine to be 'auto', 'compiled', 'eager' or 'jax', got str 'fast'",
     ),
     ({"detect_anomaly": 1}, TypeError, "fit: expected detect_anomaly to be True or False, got int 1"),
     ({"seed": -1}, ValueError, "fit: expected seed to be an int of 0 or more, or None, got int -1"),

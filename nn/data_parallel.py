@@ -1,0 +1,152 @@
+"""A batch split over JAX's devices, and over the processes of a group. This module is built on JAX."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
+
+from nn.checks import describe
+from nn.group import Group, devices_of
+
+Array: TypeAlias = NDArray[np.float64]
+
+Columns: TypeAlias = list[Array]
+"""The arguments of a loss for some samples: arrays whose last axis is the samples'."""
+
+ColumnsOf: TypeAlias = Callable[[slice], Columns]
+"""Gives those at some places of a batch."""
+
+_AXIS = "samples"
+
+
+class DataParallel:
+    """Devices that share a batch: each has the parameters, and some of the samples.
+
+    devices: how many of JAX's, a list of them, or None for all. In a group of processes all take part, with equally
+    many devices each.
+
+    Raises ValueError or TypeError that names the argument.
+    """
+
+    def __init__(self, devices: Any) -> None:
+        self.devices = _check_devices(devices)
+        self._mesh = Mesh(np.array(self.devices), (_AXIS,))
+        self.group = Group(self.devices)
+        self._sizes: dict[int, int] = {}
+        """How many samples a batch is filled up to."""
+        self._weights: dict[int, Any] = {}
+        """Of the samples in the mean, by the size of the batch: what fills it up has none."""
+        self._value: Any = None
+        self._value_and_grad: Any = None
+
+    # Running
+
+    def compile(self, loss: Callable[..., Any], axes: Sequence[int]) -> None:
+        """Take a function of parameters, columns and scalars, with a result for each sample, as what is run.
+
+        axes: how many each of the columns has.
+        """
+
+        def mean(parameters: Any, weights: Any, columns: Sequence[Any], scalars: Sequence[Any]) -> Any:
+            return (loss(parameters, *columns, *scalars) * weights).sum()
+
+        everywhere = NamedSharding(self._mesh, PartitionSpec())
+        arguments = (everywhere, self._sharding(1), list(map(self._sharding, axes)), everywhere)
+        self._value = jax.jit(mean, in_shardings=arguments, out_shardings=everywhere)
+        self._value_and_grad = jax.jit(jax.value_and_grad(mean), in_shardings=arguments, out_shardings=everywhere)
+
+    def value(self, parameters: Array, size: int, columns_of: ColumnsOf, scalars: Sequence[float]) -> float:
+        """The mean over `size` samples; see `value_and_grad`."""
+        (value,) = self._run(self._value, parameters, size, columns_of, scalars)
+        return float(value)
+
+    def value_and_grad(
+        self, parameters: Array, size: int, columns_of: ColumnsOf, scalars: Sequence[float]
+    ) -> tuple[float, Array]:
+        """The mean over `size` samples and its gradient by the parameters, the same in every process.
+
+        columns_of: gives the columns of the samples at some places of the batch. In a group it is asked for those that
+        devices of this process take.
+        """
+        value, gradient = self._run(self._value_and_grad, parameters, size, columns_of, scalars)
+        return float(value), np.array(gradient)
+
+    def _run(
+        self, function: Any, parameters: Array, size: int, columns_of: ColumnsOf, scalars: Sequence[float]
+    ) -> list[Any]:
+        padded = self._padded(size)
+        with jax.enable_x64(True):
+            if size not in self._weights:
+                weights = np.where(np.arange(padded) < size, 1 / size, 0.0)
+                self._weights[size] = self._shared(padded, lambda first, end: [weights[first:end]])[0]
+            columns = self._shared(padded, lambda first, end: _filled(columns_of, size, first, end))
+            numbers = list(map(np.float64, scalars))
+            return self.group.computed(function, parameters, self._weights[size], columns, numbers)
+
+    def _padded(self, size: int) -> int:
+        """A number of samples that all devices share evenly, at least `size`: one that was compiled for, if near."""
+        if size not in self._sizes:
+            n_devices = len(self.devices)
+            near = [each for each in self._sizes.values() if size <= each <= 2 * size]
+            self._sizes[size] = min(near) if near else -(-size // n_devices) * n_devices
+        return self._sizes[size]
+
+    def _shared(self, padded: int, columns_of: Callable[[int, int], Columns]) -> list[Any]:
+        """Columns of so many samples, as JAX takes them: of a group, each process puts its own on its devices."""
+        if not self.group.is_real:
+            return columns_of(0, padded)
+        share = padded // len(self.devices)
+        own = [place for place, device in enumerate(self.devices) if device.process_index == self.group.process]
+        shards = [columns_of(place * share, (place + 1) * share) for place in own]
+        devices = [self.devices[place] for place in own]
+        return [
+            jax.make_array_from_single_device_arrays(
+                (*column[0].shape[:-1], padded),
+                self._sharding(column[0].ndim),
+                jax.device_put(list(column), devices),
+            )
+            for column in zip(*shards, strict=True)
+        ]
+
+    def _sharding(self, axes: int) -> Any:
+        """Of arrays whose last axis is the samples'."""
+        return NamedSharding(self._mesh, PartitionSpec(*[None] * (axes - 1), _AXIS))
+
+
+def _filled(columns_of: ColumnsOf, size: int, first: int, end: int) -> Columns:
+    """Those at these places of a batch of that size, and beyond it the first sample's again: as finite as the batch."""
+    if end <= size:
+        return columns_of(slice(first, end))
+    parts = [np.repeat(each, end - max(first, size), axis=-1) for each in columns_of(slice(0, 1))]
+    if first >= size:
+        return parts
+    return [np.concatenate(both, axis=-1) for both in zip(columns_of(slice(first, size)), parts, strict=True)]
+
+
+def _check_devices(devices: Any) -> list[Any]:
+    expected = "fit: expected devices to be a positive int, or a list of JAX's devices"
+    every: list[Any] = jax.devices()
+    processes = jax.process_count()
+    if devices is None:
+        return every
+    if isinstance(devices, int) and not isinstance(devices, bool):
+        if devices < 1:
+            raise ValueError(f"{expected}, got {devices}")
+        if devices > len(every):
+            raise ValueError(f"fit: expected devices to be at most {len(every)}, which JAX has here, got {devices}")
+        if devices % processes:
+            raise ValueError(f"fit: expected as many devices in each of {processes} processes, got {devices} in all")
+        return [device for process in range(processes) for device in devices_of(every, process)[: devices // processes]]
+    if not isinstance(devices, Sequence) or isinstance(devices, str) or not devices:
+        raise TypeError(f"{expected}, got {describe(devices)}")
+    for device in devices:
+        if not isinstance(device, jax.Device):
+            raise TypeError(f"{expected}, got {describe(device)} among them")
+    if len(set(devices)) < len(devices):
+        raise ValueError("fit: expected devices to be each a different one, got one twice")
+    if len({len(devices_of(devices, process)) for process in range(processes)}) > 1:
+        raise ValueError(f"fit: expected as many devices in each of {processes} processes, got {describe(devices)}")
+    return [device for process in range(processes) for device in devices_of(devices, process)]

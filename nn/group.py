@@ -1,0 +1,169 @@
+"""What the processes of a group ask of each other while they train. This module is built on JAX."""
+
+import atexit
+import hashlib
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
+
+from nn.checks import on_one_line
+from nn.process_group import ENDED, INTERRUPTED, InterruptedElsewhere, ProcessGroupError, current_line
+
+_AXIS = "processes"
+
+_PAUSE = 0.05
+"""Seconds between two times that one listens for news, where a result takes longer."""
+
+_GRACE = 1.0
+"""Seconds within which the coordinator has heard that a process is gone, and a result that is on its way is there."""
+
+_LAST_WAIT = 10.0
+"""Seconds that the end of the process waits for a computation that was given up: others end about now too."""
+
+_MOST_TEXT = 1024
+
+
+class Group(AbstractContextManager["Group"]):
+    """The processes that devices belong to: all of JAX's; often this one alone. As a block, it is their training.
+
+    Raises `ProcessGroupError` where another is known to be gone.
+    """
+
+    def __init__(self, devices: Sequence[Any]) -> None:
+        self.process: int = jax.process_index()
+        """The number of this one."""
+        self.processes: int = jax.process_count()
+        self._firsts = [devices_of(devices, process)[0] for process in range(self.processes)]
+        self._mesh = Mesh(np.array(self._firsts), (_AXIS,))
+        self._gather = jax.jit(lambda array: array, out_shardings=NamedSharding(self._mesh, PartitionSpec()))
+        self._line = current_line()
+        if self._line is not None and not self._line.begin_training():
+            raise ProcessGroupError("fit: a training of this group broke off: start all processes again")
+
+    @property
+    def is_real(self) -> bool:
+        """Whether there are others."""
+        return self.processes > 1
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.leave(ENDED)
+
+    def leave(self, word: str) -> None:
+        """Tell the others that this process takes no further part."""
+        if self._line is not None:
+            self._line.leave(word)
+
+    def computed(self, function: Callable[..., Any], *arguments: Any) -> list[NDArray[Any]]:
+        """What JAX computes in 64 bits, as NumPy's arrays. ProcessGroupError where another process is gone."""
+
+        def compute() -> list[NDArray[Any]]:
+            with jax.enable_x64(True):
+                return list(map(np.asarray, jax.tree.leaves(function(*arguments))))
+
+        if not self.is_real:
+            return compute()
+        is_done = False
+        try:
+            found = self._in_a_thread(compute)
+            is_done = True
+            return found
+        except (RuntimeError, ValueError) as error:  # what JAX raises depends on how the processes are connected
+            raise self._gone(error) from None
+        finally:
+            if not is_done and self._line is not None:
+                self._line.give_up()  # what was begun here may go on, and would meet what is begun next
+
+    def _in_a_thread(self, compute: Callable[[], list[NDArray[Any]]]) -> list[NDArray[Any]]:
+        """So that Ctrl-C is heard meanwhile, and news: JAX itself waits, perhaps for ever, for one that is gone."""
+        found: list[list[NDArray[Any]] | Exception] = []
+
+        def work() -> None:
+            try:
+                found.append(compute())
+            except Exception as error:
+                found.append(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        try:
+            self._wait_for(thread)
+        finally:
+            if thread.is_alive():  # at the end of Python it would be ended in the middle, and the process with it
+                atexit.register(thread.join, _LAST_WAIT)
+        if not found:
+            raise RuntimeError("a result that does not come")
+        if isinstance(found[0], Exception):
+            raise found[0]
+        return found[0]
+
+    def _wait_for(self, thread: threading.Thread) -> None:
+        end = math.inf
+        while thread.is_alive() and time.monotonic() < end:
+            thread.join(_PAUSE)
+            if thread.is_alive() and self._line is not None and self._line.listen():
+                end = min(end, time.monotonic() + _GRACE)
+
+    def _gone(self, error: Exception) -> BaseException:
+        news = {} if self._line is None else self._line.listen(_GRACE)
+        for process, what in news.items():
+            if what == INTERRUPTED:
+                return InterruptedElsewhere(process)
+        if news:
+            gone = ", ".join(map(str, sorted(news)))
+            return ProcessGroupError(f"fit: process {gone} (of {self.processes}, from 0) has ended")
+        reason = on_one_line(str(error).strip().splitlines()[0])
+        return ProcessGroupError(f"fit: another of the {self.processes} processes has ended ({reason})")
+
+    def of_first(self, text: str) -> str:
+        """What process 0 has said."""
+        if not self.is_real:
+            return text
+        encoded = np.frombuffer(text.encode().ljust(_MOST_TEXT), np.uint8)
+        return bytes(self._gathered(encoded)[0]).decode().rstrip()
+
+    def check_same(self, things: Mapping[str, object], advice: Mapping[str, str]) -> None:
+        """Raise ValueError where something is not the same in every process. advice: what to do about it, by name."""
+        if not self.is_real:
+            return
+        digests = np.stack([_digest(thing) for thing in things.values()])
+        found = self._gathered(digests)
+        for place, name in enumerate(things):
+            others = [process for process in range(self.processes) if (found[process, place] != found[0, place]).any()]
+            if others:
+                raise ValueError(
+                    f"fit: expected the same {name} in every process of the group, got others in process"
+                    f" {', '.join(map(str, others))}{advice.get(name, '')}"
+                )
+
+    def stopping(self, reason: str) -> str:
+        """The reason that this process, or the first of the others, has to stop; or nothing."""
+        if not self.is_real:
+            return reason
+        found = self._gathered(np.array([bool(reason)], np.uint8)).ravel()
+        return reason or (f"a callback in process {int(found.argmax())}" if found.any() else "")
+
+    def _gathered(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Those of every process, one after the other."""
+        own = jax.device_put(numbers[None], self._firsts[self.process])
+        sharding = NamedSharding(self._mesh, PartitionSpec(_AXIS))
+        together = jax.make_array_from_single_device_arrays((self.processes, *numbers.shape), sharding, [own])
+        return self.computed(self._gather, together)[0]
+
+
+def _digest(thing: object) -> NDArray[np.uint8]:
+    data = thing if isinstance(thing, bytes) else repr(thing).encode()
+    return np.frombuffer(hashlib.sha256(data).digest(), np.uint8)
+
+
+def devices_of(devices: Sequence[Any], process: int) -> list[Any]:
+    """Those of one process."""
+    return [device for device in devices if device.process_index == process]

@@ -1,0 +1,235 @@
+"""Several processes that train one model together, on one machine or many: `join_process_group`."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+from nn.checks import describe, on_one_line, positive_int
+from nn.history import History
+
+READY, INTERRUPTED, ENDED = "ready", "interrupted", "ended"
+"""What is said of a process that begins a training, of one that Ctrl-C has stopped, and of one that is gone."""
+
+SILENT_SECONDS = 10
+"""Of a process that is not heard of for so long, JAX says that it is dead."""
+
+
+class ProcessGroupError(RuntimeError):
+    """Another process of the group has ended, so that nothing more can be computed together.
+
+    The parameters are those of the last whole epoch.
+    """
+
+    def __init__(self, message: str, history: History | None = None) -> None:
+        super().__init__(message)
+        self.history = History() if history is None else history
+        """The whole epochs before."""
+
+
+class InterruptedElsewhere(BaseException):
+    """Ctrl-C has stopped another process of the group; no Exception, as KeyboardInterrupt is none."""
+
+    def __init__(self, process: int) -> None:
+        super().__init__(f"Ctrl-C in process {process}")
+
+
+class Line:
+    """A line to the coordinator, by which one hears which of the other processes are gone."""
+
+    def __init__(self, connection: socket.socket, process_id: int, num_processes: int) -> None:
+        self._connection = connection
+        self._heard = b""
+        self._others = num_processes - 1
+        self._training = 0
+        """How many were begun together."""
+        self._gone: dict[int, str] = {}
+        self._ready: set[tuple[int, int]] = set()
+        self._left: dict[tuple[int, int], str] = {}
+        """Processes and trainings: for which one is ready, and which it has left."""
+        self.n_here = 0
+        """How many processes have joined."""
+        self.refusal = ""
+        """What the coordinator expected in place of this process."""
+        self._is_open = True
+        self._say(f"{process_id} of {num_processes}")
+
+    def begin_training(self) -> bool:
+        """Wait until all others begin their next training too; False where one of them is gone, or this one gave up.
+
+        By this line, for computations that are begun together have to be the same: one that a process has left behind
+        would meet another.
+        """
+        self._training += 1
+        self._say(f"{READY}@{self._training}")
+        while self._is_open and not self._gone:
+            self.listen(0.1)
+            if sum(training == self._training for _, training in self._ready) == self._others:
+                return True
+        return False
+
+    def leave(self, word: str) -> None:
+        """Tell the others that this process takes no further part in the training."""
+        self._say(f"{word}@{self._training}")
+
+    def give_up(self) -> None:
+        """Take part in nothing any more. The line stays, for the coordinator ends with the last one."""
+        self._is_open = False
+        self._say(ENDED)
+
+    def _say(self, words: str) -> None:
+        with suppress(OSError):
+            self._connection.sendall(words.encode() + b"\n")
+
+    def listen(self, seconds: float = 0.0) -> dict[int, str]:
+        """The processes that are gone, or have left this training, as known now, or within so many seconds."""
+        with suppress(OSError):
+            self._connection.settimeout(seconds or 1e-6)
+            said = self._connection.recv(4096)
+            *whole, self._heard = (self._heard + said).split(b"\n")
+            for each in whole:
+                self._take(*each.decode().split(" ", 1))
+        left = {process: word for (process, training), word in self._left.items() if training == self._training}
+        return left | self._gone
+
+    def _take(self, word: str, rest: str) -> None:
+        word, _, training = word.partition("@")
+        if word == "here":
+            self.n_here = int(rest)
+        elif word == "refused":
+            self.refusal = rest
+        elif word == READY:
+            self._ready.add((int(rest), int(training)))
+        elif training:
+            self._left[int(rest), int(training)] = word
+        else:
+            self._gone[int(rest)] = word
+
+
+_line: Line | None = None
+
+
+def current_line() -> Line | None:
+    """The line of this process; None where `join_process_group` was not called."""
+    return _line
+
+
+def join_process_group(coordinator_address: str, num_processes: int, process_id: int, *, timeout: float = 60.0) -> None:
+    """Make this process one of a group; fit(…, engine="jax") then trains in all of them together.
+
+    Every process calls it, with its own process_id, before anything is computed by JAX, and then calls `fit` with the
+    same arguments. It is `jax.distributed.initialize`, which may be called in its place; here, where a process dies,
+    be it process 0, the others get a `ProcessGroupError` within a second or two that says which. For that, process 0
+    starts the coordinator as a process of its own, which ends with the group.
+
+    coordinator_address: host and port of process 0, "10.0.0.1:9000"; the port after it is used as well. Both are open
+    to whoever reaches the host: use them in a network that you trust.
+    num_processes: how many there are. process_id: which of them this is, from 0.
+    timeout: seconds to wait for the others.
+
+    Needs `pip install 'autograd-mini[jax]'`. Raises ValueError or TypeError that names the argument, RuntimeError where
+    this process is in a group, or has used JAX already, and OSError where the coordinator cannot be reached, or cannot
+    have its ports.
+    """
+    global _line
+    where = "join_process_group"
+    host, port = _check_address(where, coordinator_address)
+    num_processes = positive_int(num_processes, f"{where}: expected num_processes to be a positive int")
+    if isinstance(process_id, bool) or not isinstance(process_id, int):
+        raise TypeError(f"{where}: expected process_id to be an int, got {describe(process_id)}")
+    if not 0 <= process_id < num_processes:
+        raise ValueError(f"{where}: expected process_id from 0 to {num_processes - 1}, got {process_id}")
+    jax = _jax(where)
+    end = time.monotonic() + timeout
+    with ExitStack() as where_it_fails:
+        if process_id == 0:
+            where_it_fails.enter_context(_coordinator(where, host, port, num_processes))
+        connection = where_it_fails.enter_context(_connected(where, host, port + 1, end))
+        line = Line(connection, process_id, num_processes)
+        _wait_for_all(where, line, num_processes, end)
+        _held.append(where_it_fails.pop_all())
+    jax.distributed.initialize(
+        coordinator_address,
+        num_processes,
+        process_id,
+        coordinator_bind_address="127.0.0.1:0",  # of a service that nobody asks: ours is the coordinator's
+        heartbeat_timeout_seconds=SILENT_SECONDS,
+    )
+    _line = line
+
+
+def _check_address(where: str, address: object) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
+    if not host or not colon or not port.isdecimal() or not 0 < int(port) < 65535:
+        raise ValueError(
+            f"{where}: expected coordinator_address to be host and port, as '10.0.0.1:9000', got {describe(address)}"
+        )
+    return host, int(port)
+
+
+def _jax(where: str) -> Any:
+    try:
+        import jax
+    except ImportError:
+        raise ImportError(f"{where}: needs JAX: pip install 'autograd-mini[jax]'") from None
+    if jax.distributed.is_initialized():
+        raise RuntimeError(f"{where}: expected a process that is in no group, got one that is")
+    return jax
+
+
+@contextmanager
+def _coordinator(where: str, host: str, port: int, processes: int) -> Iterator[None]:
+    """Run it. By the end of its standard input it hears that this process has ended, however it did."""
+    words = [sys.executable, "-m", "nn.coordinator", host, str(port), str(processes)]
+    pipe = subprocess.PIPE
+    # Of a session of its own: Ctrl-C in a terminal goes to all processes there.
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if process.stdout.readline() != "ready\n":
+            reason = on_one_line((process.stderr.read().strip().splitlines() or ["it ended"])[-1])
+            raise OSError(f"{where}: expected the ports {port} and {port + 1} to be free, got: {reason}")
+        process.stdout.close()
+        process.stderr.close()
+        yield
+
+
+_held: list[ExitStack] = []
+"""What the end of the process closes: its line, and the standard input of the coordinator."""
+
+
+def _connected(where: str, host: str, port: int, end: float) -> socket.socket:
+    while True:
+        try:
+            connection = socket.create_connection((host, port), timeout=max(1.0, end - time.monotonic()))
+        except OSError as error:
+            if time.monotonic() > end:
+                raise ConnectionError(
+                    f"{where}: expected the coordinator at {host}:{port}, got: {error}: does process 0 run there?"
+                ) from None
+            time.sleep(0.1)
+        else:
+            connection.settimeout(None)
+            return kept_alive(connection)
+
+
+def _wait_for_all(where: str, line: Line, num_processes: int, end: float) -> None:
+    """Before JAX is asked, which ends a process that waits in vain."""
+    while line.n_here < num_processes and not line.refusal and time.monotonic() < end:
+        line.listen(0.1)
+    if line.refusal:
+        raise ValueError(f"{where}: expected {line.refusal}")
+    if line.n_here < num_processes:
+        raise ConnectionError(f"{where}: expected {num_processes} processes to join in time, got {line.n_here}")
+
+
+def kept_alive(connection: socket.socket) -> socket.socket:
+    """A connection that ends within half a minute where the host at the other end is gone without a word."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, number in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):  # not every system has them
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), number)
+    return connection
