@@ -64,12 +64,13 @@ class Line:
         would meet another.
         """
         self._training += 1
-        self._say(f"{READY}@{self._training}")
-        while self._is_open and not self._gone:
+        if self._is_open:
+            self._say(f"{READY}@{self._training}")
+        is_ready = False
+        while self._is_open and not self._gone and not is_ready:
             self.listen(0.1)
-            if sum(training == self._training for _, training in self._ready) == self._others:
-                return True
-        return False
+            is_ready = sum(training == self._training for _, training in self._ready) == self._others
+        return is_ready and not self._gone
 
     def leave(self, word: str) -> None:
         """Tell the others that this process takes no further part in the training."""

@@ -268,6 +268,7 @@ def test_lines_tell_who_is_here_and_who_is_gone(
     run_in_threads(lambda number: begun.append(lines[number].begin_training()), 3)
     assert lines[0].listen() == {}  # of this training nobody has said anything
     lines[2].give_up()
+    lines[1].leave("ended")
     assert not lines[2].begin_training()
     assert not lines[0].begin_training()
     connections[1].close()
