@@ -74,6 +74,13 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 """From scalars to scalars, in their order."""
 
 
+def shortened(scalars: Scalars) -> Scalars:
+    """The scalars after every pass."""
+    for _, each in PASSES:
+        scalars = each(scalars)
+    return scalars
+
+
 def choose(
     scalars: Scalars,
     is_batched: tuple[bool, ...],
@@ -90,10 +97,7 @@ def choose(
     key = _key(scalars, is_batched, wanted)
     program = _programs.get(key)
     if program is None:
-        shortened = scalars
-        for _, each in PASSES:
-            shortened = each(shortened)
-        leveled = levels(split(shortened, is_batched), is_batched)
+        leveled = levels(split(shortened(scalars), is_batched), is_batched)
         rows = leveled.batched_rows * (batch or 1) + leveled.unbatched_rows
         if may_be_tape and _is_more(len(leveled.steps), number_by_number - rows * NUMBER_MICROSECONDS):
             return _tape(scalars, is_batched, wanted, dtype)
