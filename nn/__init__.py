@@ -20,6 +20,7 @@ from nn.losses import (
 from nn.minimize import least_squares, minimize
 from nn.modules import MLP, Layer, Module, Neuron
 from nn.objectives import hessian_vector_product
+from nn.onnx_export import export_onnx
 from nn.optimizers import SGD, Adam, AdamW
 from nn.schedules import Constant, CosineDecay, ExponentialDecay, InverseTimeDecay, LinearWarmup, StepDecay
 from nn.search import Minimum
@@ -56,6 +57,7 @@ __all__ = [
     "clip_grad_norm",
     "clip_grad_value",
     "cross_entropy",
+    "export_onnx",
     "fit",
     "from_numpy",
     "from_torch_state_dict",
