@@ -21,6 +21,7 @@ from nn.losses import (
 from nn.minimize import least_squares, minimize
 from nn.modules import MLP, Layer, Module, Neuron
 from nn.objectives import hessian_vector_product
+from nn.onnx_export import export_onnx
 from nn.optimizers import SGD, Adam, AdamW
 from nn.process_group import ProcessGroupError, join_process_group
 from nn.schedules import Constant, CosineDecay, ExponentialDecay, InverseTimeDecay, LinearWarmup, StepDecay
@@ -60,6 +61,7 @@ __all__ = [
     "clip_grad_norm",
     "clip_grad_value",
     "cross_entropy",
+    "export_onnx",
     "fit",
     "from_numpy",
     "from_torch_state_dict",

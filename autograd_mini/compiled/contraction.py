@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import prod
 from string import ascii_letters
 
+from autograd_mini.compiled.program import Program, View
+
 BATCH = -1
 """The axis of the samples, in lists of axes that are numbered from 0."""
 
@@ -27,6 +29,11 @@ class Factor:
         """What it is at one place of an axis."""
         strides = (*self.strides[:axis], *self.strides[axis + 1 :])
         return Factor(self.buffer, self.start + place * self.strides[axis], strides, self.has_batch)
+
+
+def factor_of(program: Program, operand: View) -> Factor:
+    """An operand of a step, in a buffer that goes by its number."""
+    return Factor(str(operand.buffer), operand.start, operand.strides, program.has_batch_axis(operand.buffer))
 
 
 @dataclass(frozen=True)

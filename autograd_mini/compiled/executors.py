@@ -75,7 +75,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 
 
 def shortened(scalars: Scalars) -> Scalars:
-    """What the passes make of scalars."""
+    """The scalars after every pass."""
     for _, each in PASSES:
         scalars = each(scalars)
     return scalars

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from autograd_mini.compiled.contraction import BATCH, Factor, plan
+from autograd_mini.compiled.contraction import BATCH, factor_of, plan
 from autograd_mini.compiled.executors import PASSES
 from autograd_mini.compiled.lift import levels, split, views
 from autograd_mini.compiled.program import Program, Step, View
@@ -51,7 +51,7 @@ def _lines(program: Program) -> Iterator[str]:
 def _what(program: Program, step: Step) -> str:
     if step.kind != "dot":
         return ""
-    left, right = (_factor(program, operand) for operand in step.operands if isinstance(operand, View))
+    left, right = (factor_of(program, operand) for operand in step.operands if isinstance(operand, View))
     if BATCH in left.axes() and BATCH not in right.axes():
         left, right = right, left
     wanted = [*range(len(step.outer)), *([BATCH] if step.is_batched else [])]
@@ -68,7 +68,3 @@ def _what(program: Program, step: Step) -> str:
     if found.function == "dot":
         return f"# matrix product, 1 × {terms} by {terms} × 1"
     return f"# products summed, {terms} terms"
-
-
-def _factor(program: Program, operand: View) -> Factor:
-    return Factor(str(operand.buffer), operand.start, operand.strides, program.has_batch_axis(operand.buffer))

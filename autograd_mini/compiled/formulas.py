@@ -1,7 +1,7 @@
 """Formulas of rows as NumPy statements that write into arrays that are there."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -76,9 +76,14 @@ def _number(number: float) -> Expression:
 
 
 def _folded(kind: str, numbers: list[Any]) -> float:
-    function = getattr(NUMPY, kind) if kind in ("erf", "erfc") else getattr(np, FUNCTIONS[kind])
+    return float(computed(kind, map(np.float64, numbers)))
+
+
+def computed(kind: str, operands: Iterable[Any]) -> Any:
+    """An expression of that kind, or a row of that name, of numbers or arrays."""
+    function = getattr(np, FUNCTIONS.get(kind, kind), None) or getattr(NUMPY, kind)
     with np.errstate(all="ignore"):
-        return float(function(*map(np.float64, numbers)))
+        return function(*operands)
 
 
 # Statements
