@@ -50,18 +50,37 @@ class DataParallel:
         axes: how many each of the columns has.
         """
 
-        def mean(parameters: Any, weights: Any, columns: Sequence[Any], scalars: Sequence[Any]) -> Any:
+        def part(parameters: Any, weights: Any, columns: Sequence[Any], scalars: Sequence[Any]) -> Any:
+            """What a device's samples add to the mean."""
             return (loss(parameters, *columns, *scalars) * weights).sum()
 
-        everywhere = NamedSharding(self._mesh, PartitionSpec())
-        arguments = (everywhere, self._sharding(1), list(map(self._sharding, axes)), everywhere)
-        self._value = jax.jit(mean, in_shardings=arguments, out_shardings=everywhere)
-        self._value_and_grad = jax.jit(jax.value_and_grad(mean), in_shardings=arguments, out_shardings=everywhere)
+        def part_and_gradient(*arguments: Any) -> Any:
+            value, gradient = jax.value_and_grad(part)(*arguments)
+            return jax.numpy.concatenate([gradient, value[None]])
+
+        self._value = self._summed(part, axes)
+        self._value_and_grad = self._summed(part_and_gradient, axes)
+
+    def _summed(self, part: Callable[..., Any], axes: Sequence[int]) -> Callable[..., Any]:
+        """The sum over all devices of what each computes of its samples: one exchange, of one array."""
+        everywhere = PartitionSpec()
+        samples = (everywhere, _by_samples(1), list(map(_by_samples, axes)), everywhere)
+        shared = jax.shard_map(
+            lambda *arguments: jax.lax.psum(part(*arguments), _AXIS),
+            mesh=self._mesh,
+            in_specs=samples,
+            out_specs=everywhere,
+            check_vma=False,  # or JAX would exchange the gradient by each parameter as it comes
+        )
+        placed = jax.tree.map(
+            lambda spec: NamedSharding(self._mesh, spec), samples, is_leaf=lambda each: isinstance(each, PartitionSpec)
+        )
+        summed: Callable[..., Any] = jax.jit(shared, in_shardings=placed)
+        return summed
 
     def value(self, parameters: Array, size: int, columns_of: ColumnsOf, scalars: Sequence[float]) -> float:
         """The mean over `size` samples; see `value_and_grad`."""
-        (value,) = self._run(self._value, parameters, size, columns_of, scalars)
-        return float(value)
+        return float(self._run(self._value, parameters, size, columns_of, scalars))
 
     def value_and_grad(
         self, parameters: Array, size: int, columns_of: ColumnsOf, scalars: Sequence[float]
@@ -71,12 +90,12 @@ class DataParallel:
         columns_of: gives the columns of the samples at some places of the batch. In a group it is asked for those that
         devices of this process take.
         """
-        value, gradient = self._run(self._value_and_grad, parameters, size, columns_of, scalars)
-        return float(value), np.array(gradient)
+        found = self._run(self._value_and_grad, parameters, size, columns_of, scalars)
+        return float(found[-1]), found[:-1].copy()
 
     def _run(
         self, function: Any, parameters: Array, size: int, columns_of: ColumnsOf, scalars: Sequence[float]
-    ) -> list[Any]:
+    ) -> Array:
         padded = self._padded(size)
         with jax.enable_x64(True):
             if size not in self._weights:
@@ -84,7 +103,7 @@ class DataParallel:
                 self._weights[size] = self._shared(padded, lambda first, end: [weights[first:end]])[0]
             columns = self._shared(padded, lambda first, end: _filled(columns_of, size, first, end))
             numbers = list(map(np.float64, scalars))
-            return self.group.computed(function, parameters, self._weights[size], columns, numbers)
+            return self.group.computed(function, parameters, self._weights[size], columns, numbers)[0]
 
     def _padded(self, size: int) -> int:
         """A number of samples that all devices share evenly, at least `size`: one that was compiled for, if near."""
@@ -105,15 +124,16 @@ class DataParallel:
         return [
             jax.make_array_from_single_device_arrays(
                 (*column[0].shape[:-1], padded),
-                self._sharding(column[0].ndim),
+                NamedSharding(self._mesh, _by_samples(column[0].ndim)),
                 jax.device_put(list(column), devices),
             )
             for column in zip(*shards, strict=True)
         ]
 
-    def _sharding(self, axes: int) -> Any:
-        """Of arrays whose last axis is the samples'."""
-        return NamedSharding(self._mesh, PartitionSpec(*[None] * (axes - 1), _AXIS))
+
+def _by_samples(axes: int) -> Any:
+    """How arrays are split whose last axis is the samples'."""
+    return PartitionSpec(*[None] * (axes - 1), _AXIS)
 
 
 def _filled(columns_of: ColumnsOf, size: int, first: int, end: int) -> Columns:

@@ -3,6 +3,8 @@
 import atexit
 import hashlib
 import math
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +27,7 @@ _PAUSE = 0.05
 _GRACE = 1.0
 """Seconds within which the coordinator has heard that a process is gone, and a result that is on its way is there."""
 
-_LAST_WAIT = 10.0
+_LAST_WAIT = 3.0
 """Seconds that the end of the process waits for a computation that was given up: others end about now too."""
 
 _MOST_TEXT = 1024
@@ -97,8 +99,8 @@ class Group(AbstractContextManager["Group"]):
         try:
             self._wait_for(thread)
         finally:
-            if thread.is_alive():  # at the end of Python it would be ended in the middle, and the process with it
-                atexit.register(thread.join, _LAST_WAIT)
+            if thread.is_alive():
+                atexit.register(_end_with, thread)
         if not found:
             raise RuntimeError("a result that does not come")
         if isinstance(found[0], Exception):
@@ -157,6 +159,19 @@ class Group(AbstractContextManager["Group"]):
         sharding = NamedSharding(self._mesh, PartitionSpec(_AXIS))
         together = jax.make_array_from_single_device_arrays((self.processes, *numbers.shape), sharding, [own])
         return self.computed(self._gather, together)[0]
+
+
+def _end_with(thread: threading.Thread) -> None:
+    """End the process though JAX computes in a thread, and may never be done.
+
+    A device that waits for another one of this process, where that has heard of the end of a third, waits for ever.
+    Were Python to end first, what comes back to it then would end the process by SIGABRT.
+    """
+    thread.join(_LAST_WAIT)
+    if thread.is_alive():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _digest(thing: object) -> NDArray[np.uint8]:

@@ -18,6 +18,7 @@ from nn.callbacks import Callback, Checkpoint, EarlyStopping, TrainingState
 from nn.checkpoint import SavedTraining, has_state, load_checkpoint
 from nn.checks import describe, on_one_line, plural, positive_int
 from nn.compiled_steps import CompiledSteps
+from nn.data import listed
 from nn.history import History
 from nn.initial_values import Seed, random_numbers
 from nn.losses import mse_loss
@@ -32,6 +33,8 @@ Report: TypeAlias = Callable[[float], None]
 _log = logging.getLogger(__name__)
 
 ENGINES = ("auto", "compiled", "eager", "jax")
+
+_ROWS_COMPARED = 1_000
 
 _ONLY_LOOK = (Checkpoint, EarlyStopping)
 """Callbacks that leave model and loss as they are."""
@@ -253,11 +256,17 @@ class _Run:
                 "parameters": np.array(self.whole.numbers).tobytes(),
                 "optimizer": (repr(self.task.optimizer), self.whole.optimizer),
                 "random numbers": self.whole.random,
-                "data": (self.task.data.shapes, self.task.data.batch_size, self.task.data.n_batches),
+                "data": self._description_of_data(),
                 "epochs": (self.whole.epochs, self.epochs),
             }
             advice = {"parameters": ": give the model a seed", "random numbers": ": give fit a seed"}
             self.parallel.group.check_same(things, advice)
+
+    def _description_of_data(self) -> tuple[object, ...]:
+        """By which other data are noticed: their shape, and the first of them."""
+        data = self.task.data
+        beginning = [listed(rows[:_ROWS_COMPARED]) for rows in data.head]
+        return data.shapes, data.batch_size, data.n_batches, beginning
 
     def _choose_steps(self) -> None:
         """Compiled ones, where they are asked for or can be had."""

@@ -72,13 +72,11 @@ def log_sum_exp(axis: int) -> Callable[[Array], Array]:
     """log Σ exp(x) over an axis: what a fold of the row logaddexp gives, with the same derivatives."""
 
     def forward(x: Array) -> Array:
-        largest = x.max(axis, keepdims=True)
-        gaps = jnp.where(jnp.isinf(largest), 0.0, x) - jnp.where(jnp.isinf(largest), 0.0, largest)
+        largest, gaps = _gaps(x, axis)
         # The largest is 1 in the sum of exponentials, and log1p keeps what the others add to it.
-        others = jnp.where(
-            jax.lax.broadcasted_iota(int, x.shape, axis) == x.argmax(axis, keepdims=True), -jnp.inf, gaps
-        )
-        return largest.squeeze(axis) + jnp.log1p(jnp.exp(others).sum(axis))
+        places = jax.lax.broadcasted_iota(jnp.int32, x.shape, axis)
+        is_largest = places == jnp.expand_dims(jax.lax.argmax(x, axis, jnp.int32), axis)
+        return largest.squeeze(axis) + jnp.log1p(jnp.where(is_largest, 0.0, jnp.exp(gaps)).sum(axis))
 
     def differentiate(operands: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
         ((x,), (tangent,)) = operands, tangents
@@ -89,14 +87,19 @@ def log_sum_exp(axis: int) -> Callable[[Array], Array]:
     return differentiable
 
 
-def _shares(x: Array, axis: int) -> Array:
-    """The softmax; of equal infinities each takes half of what those after it leave, as in a fold of logaddexp."""
+def _gaps(x: Array, axis: int) -> tuple[Array, Array]:
+    """The largest, and how far below it each is; 0 for all where it is infinite."""
     largest = jax.lax.stop_gradient(x.max(axis, keepdims=True))
     is_infinite = jnp.isinf(largest)
-    finite = jnp.where(is_infinite, 0.0, x)
-    exponentials = jnp.exp(finite - finite.max(axis, keepdims=True))
+    return largest, jnp.where(is_infinite, 0.0, x - jnp.where(is_infinite, 0.0, largest))
+
+
+def _shares(x: Array, axis: int) -> Array:
+    """The softmax; of equal infinities each takes half of what those after it leave, as in a fold of logaddexp."""
+    largest, gaps = _gaps(x, axis)
+    exponentials = jnp.exp(gaps)
     is_equal = x == largest
-    after = jax.lax.cumsum(is_equal.astype(int), axis, reverse=True) - is_equal
-    halves = after + (after < is_equal.sum(axis, keepdims=True) - 1)
-    at_infinity = jnp.where(is_equal, 0.5**halves, 0.0)
-    return jnp.where(is_infinite, at_infinity, exponentials / exponentials.sum(axis, keepdims=True))
+    after = jax.lax.cumsum(is_equal.astype(jnp.int32), axis, reverse=True) - is_equal
+    n_equal = is_equal.sum(axis, keepdims=True, dtype=jnp.int32)
+    at_infinity = jnp.where(is_equal, 0.5 ** (after + (after < n_equal - 1)), 0.0)
+    return jnp.where(jnp.isinf(largest), at_infinity, exponentials / exponentials.sum(axis, keepdims=True))
