@@ -1,6 +1,7 @@
 """What the processes of a group ask of each other while they train. This module is built on JAX."""
 
 import atexit
+import ctypes
 import hashlib
 import math
 import os
@@ -27,7 +28,7 @@ _PAUSE = 0.05
 _GRACE = 1.0
 """Seconds within which the coordinator has heard that a process is gone, and a result that is on its way is there."""
 
-_LAST_WAIT = 3.0
+_LAST_WAIT = 1.0
 """Seconds that the end of the process waits for a computation that was given up: others end about now too."""
 
 _MOST_TEXT = 1024
@@ -81,8 +82,16 @@ class Group(AbstractContextManager["Group"]):
         except (RuntimeError, ValueError) as error:  # what JAX raises depends on how the processes are connected
             raise self._gone(error) from None
         finally:
-            if not is_done and self._line is not None:
-                self._line.give_up()  # what was begun here may go on, and would meet what is begun next
+            if not is_done:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """What was begun here may go on for ever: nothing may be begun after it, nor the end of Python wait for it."""
+        if self._line is not None:
+            self._line.give_up()
+        # A device waits for another one of this process, where that one has heard of the end of a third. The client
+        # they belong to waits for them before it is deleted: a reference more than there are, and it never is.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._firsts[self.process].client))
 
     def _in_a_thread(self, compute: Callable[[], list[NDArray[Any]]]) -> list[NDArray[Any]]:
         """So that Ctrl-C is heard meanwhile, and news: JAX itself waits, perhaps for ever, for one that is gone."""
@@ -162,11 +171,7 @@ class Group(AbstractContextManager["Group"]):
 
 
 def _end_with(thread: threading.Thread) -> None:
-    """End the process though JAX computes in a thread, and may never be done.
-
-    A device that waits for another one of this process, where that has heard of the end of a third, waits for ever.
-    Were Python to end first, what comes back to it then would end the process by SIGABRT.
-    """
+    """End the process though JAX computes in a thread: what comes back to a Python that has ended ends in SIGABRT."""
     thread.join(_LAST_WAIT)
     if thread.is_alive():
         sys.stdout.flush()

@@ -21,7 +21,8 @@ SILENT_SECONDS = 10
 class ProcessGroupError(RuntimeError):
     """Another process of the group has ended, so that nothing more can be computed together.
 
-    The parameters are those of the last whole epoch.
+    The parameters are those of the last whole epoch. JAX may go on to wait for the others for ever: Python then ends a
+    second after the program, with exit status 1 and without the functions that atexit was given before the training.
     """
 
     def __init__(self, message: str, history: History | None = None) -> None:

@@ -67,6 +67,12 @@ def fail() -> None:
     raise RuntimeError("a mistake")
 
 
+def saved_in(folder: Path) -> Path | None:
+    """The checkpoint, if there is one."""
+    path = folder / "saved.json"
+    return path if path.exists() else None
+
+
 def several(folder: Path) -> list[Any]:
     """What does not end the group, one after the other: each of the processes gives the same but for its number."""
     mapped = np.load(folder / "X.npy", mmap_mode="r"), ArrayFiles(folder / "a.npy", folder / "b.npy")
@@ -76,6 +82,7 @@ def several(folder: Path) -> list[Any]:
         train(folder, [], *mapped),
         train(folder, [], seed=NUMBER),
         train(folder, [], epochs=3 + NUMBER),
+        train(folder, [], X=X + NUMBER),
         train(folder, [after(LAST, 1, lambda: "enough")]),
         train(folder, [], y=Y * 1e200, epochs=1),
         train(folder, [saved], epochs=2),
@@ -92,6 +99,9 @@ SCENARIOS: dict[str, Callable[[Path], list[Any]]] = {
         train(folder, [after(LAST, 0, die), Checkpoint(folder / "saved.json", EVERY)])
     ],
     "a restart": lambda folder: [train(folder, [Checkpoint(folder / "saved.json")], resume=folder / "saved.json")],
+    "a long training": lambda folder: [
+        train(folder, [Checkpoint(folder / "saved.json")], epochs=150, resume=saved_in(folder))
+    ],
     "one fails": lambda folder: [train(folder, [after(LAST, 1, fail)]), train(folder, [])],
     "one is interrupted": lambda folder: [
         train(folder, [after(LAST, 1, lambda: signal.raise_signal(signal.SIGINT)), Checkpoint(folder / "saved.json")]),

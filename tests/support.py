@@ -1,6 +1,7 @@
 """What several test files need: deep graphs, what stands in a node, and threads whose errors are not lost."""
 
 import gc
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,18 @@ def run_in_threads(work: Callable[[int], None], count: int = 4) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def free_port() -> int:
+    """One that nobody has, nor the one after it."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            port = int(one.getsockname()[1])
+            try:
+                with socket.create_server(("127.0.0.1", port + 1)):
+                    return port
+            except OSError:
+                continue
 
 
 @contextmanager

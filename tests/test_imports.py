@@ -87,7 +87,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         "data_parallel": {"checks", "group"},
         "jax_steps": {"batches", "compiled_steps", "data_parallel", "steps"},
         "training": KEPT - {"weights"}
-        | {"checks", "initial_values", "losses", "optimizers", "process_group", "progress", "settings"}
+        | {"checks", "data", "initial_values", "losses", "optimizers", "process_group", "progress", "settings"}
         | {"batch_loss", "batches", "compiled_steps", "steps", "data_parallel", "jax_steps"},
         "recording": set(),
         "objectives": {"checks", "data", "modules", "recording", "training"},
