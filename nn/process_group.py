@@ -1,5 +1,6 @@
 """Several processes that train one model together, on one machine or many: `join_process_group`."""
 
+import math
 import socket
 import subprocess
 import sys
@@ -16,6 +17,9 @@ READY, INTERRUPTED, ENDED = "ready", "interrupted", "ended"
 
 SILENT_SECONDS = 10
 """Of a process that is not heard of for so long, JAX says that it is dead."""
+
+
+_LONGEST_TIMEOUT = 86_400
 
 
 class ProcessGroupError(RuntimeError):
@@ -130,7 +134,9 @@ def join_process_group(coordinator_address: str, num_processes: int, process_id:
     coordinator_address: host and port of process 0, "10.0.0.1:9000"; the port after it is used as well. Both are open
     to whoever reaches the host: use them in a network that you trust.
     num_processes: how many there are. process_id: which of them this is, from 0.
-    timeout: seconds to wait for the others.
+    timeout: seconds to wait for the others, at most a day.
+    A process takes all devices that it sees: on one machine with several GPUs, show each its own by
+    CUDA_VISIBLE_DEVICES.
 
     Needs `pip install 'autograd-mini[jax]'`. Raises ValueError or TypeError that names the argument, RuntimeError where
     this process is in a group, or has used JAX already, and OSError where the coordinator cannot be reached, or cannot
@@ -140,10 +146,8 @@ def join_process_group(coordinator_address: str, num_processes: int, process_id:
     where = "join_process_group"
     host, port = _check_address(where, coordinator_address)
     num_processes = positive_int(num_processes, f"{where}: expected num_processes to be a positive int")
-    if isinstance(process_id, bool) or not isinstance(process_id, int):
-        raise TypeError(f"{where}: expected process_id to be an int, got {describe(process_id)}")
-    if not 0 <= process_id < num_processes:
-        raise ValueError(f"{where}: expected process_id from 0 to {num_processes - 1}, got {process_id}")
+    _check_number(where, process_id, num_processes)
+    _check_timeout(where, timeout)
     jax = _jax(where)
     end = time.monotonic() + timeout
     with ExitStack() as where_it_fails:
@@ -158,6 +162,7 @@ def join_process_group(coordinator_address: str, num_processes: int, process_id:
         num_processes,
         process_id,
         coordinator_bind_address="127.0.0.1:0",  # of a service that nobody asks: ours is the coordinator's
+        initialization_timeout=math.ceil(timeout),  # JAX ends a process that waited so long
         heartbeat_timeout_seconds=SILENT_SECONDS,
     )
     _line = line
@@ -170,6 +175,20 @@ def _check_address(where: str, address: object) -> tuple[str, int]:
             f"{where}: expected coordinator_address to be host and port, as '10.0.0.1:9000', got {describe(address)}"
         )
     return host, int(port)
+
+
+def _check_number(where: str, process_id: object, processes: int) -> None:
+    if isinstance(process_id, bool) or not isinstance(process_id, int):
+        raise TypeError(f"{where}: expected process_id to be an int, got {describe(process_id)}")
+    if not 0 <= process_id < processes:
+        raise ValueError(f"{where}: expected process_id from 0 to {processes - 1}, got {process_id}")
+
+
+def _check_timeout(where: str, timeout: object) -> None:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"{where}: expected timeout to be a number of seconds, got {describe(timeout)}")
+    if not 0 < timeout <= _LONGEST_TIMEOUT:
+        raise ValueError(f"{where}: expected timeout to be above 0 and at most {_LONGEST_TIMEOUT} s, got {timeout}")
 
 
 def _jax(where: str) -> Any:

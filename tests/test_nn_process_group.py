@@ -186,6 +186,21 @@ def test_case_22_wrong_arguments(arguments: Any, error: type[Exception], text: s
     assert str(raised.value).startswith(f"join_process_group: expected {text}")
 
 
+@pytest.mark.parametrize(
+    ("timeout", "error", "text"),
+    [
+        (0, ValueError, "to be above 0 and at most 86400 s, got 0"),
+        (float("inf"), ValueError, "to be above 0 and at most 86400 s, got inf"),
+        (float("nan"), ValueError, "to be above 0 and at most 86400 s, got nan"),
+        ("60", TypeError, "to be a number of seconds, got str '60'"),
+    ],
+)
+def test_wrong_timeouts(timeout: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error) as raised:
+        join_process_group("127.0.0.1:9000", 2, 1, timeout=timeout)
+    assert str(raised.value) == f"join_process_group: expected timeout {text}"
+
+
 def test_nobody_there() -> None:
     with pytest.raises(
         ConnectionError, match=r"^join_process_group: expected the coordinator at .*: does process 0 run"
