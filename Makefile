@@ -8,7 +8,7 @@ GENERATED := autograd_mini/engine.py autograd_mini/value.py autograd_mini/functi
 WITH_COMPILED := PYTHONPATH=$(CURDIR)/build/compiled PYTHONSAFEPATH=1
 
 # A quarter of an hour each, or less; trials.mutants takes an hour and is run by itself.
-TRIALS := differential higher_derivatives state_machine threads planted_rules faults fuzz soak
+TRIALS := differential higher_derivatives state_machine threads planted_rules faults groups fuzz soak
 
 .PHONY: demo test lint package bench trials functions tour screenshots
 
@@ -31,6 +31,7 @@ package: .venv/installed-dev  ## build the wheel and the source distribution, an
 bench: .venv/installed-bench build/compiled/installed  ## speed and memory beside other engines
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.engine_speed
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.compiled_speed
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.scale
 
 trials: .venv/installed-dev .venv/installed-bench build/compiled/installed  ## what is too long for the tests: the figures of docs/trust.md
 	for trial in $(TRIALS); do PYTHONPATH=tests $(BIN)/python -m trials.$$trial || exit; done

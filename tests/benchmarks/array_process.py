@@ -117,8 +117,8 @@ def contestant(kind: str, engine: str, program: str, size: int) -> tuple[Answer,
     return tracing(engine, program, size) if kind == "tracing" else array_engine(engine, program, size)
 
 
-def main(kind: str, engine: str, program: str, size: str) -> None:
-    """Until there are no more turns."""
+def serve(prepare: Callable[[], tuple[Answer, Turn]]) -> None:
+    """Prepare what is measured, and answer until there are no more turns."""
     lines = sys.stdout
     sys.stdout = sys.stderr  # whatever a third-party engine prints is not an answer
 
@@ -126,7 +126,7 @@ def main(kind: str, engine: str, program: str, size: str) -> None:
         print(json.dumps(answer), file=lines, flush=True)
 
     try:
-        ready, turn = contestant(kind, engine, program, int(size))
+        ready, turn = prepare()
         say(ready)
         for line in sys.stdin:
             say(turn(int(line)))
@@ -136,6 +136,11 @@ def main(kind: str, engine: str, program: str, size: str) -> None:
         say({"problem": f"not installed: {error.name}"})
     except Exception as error:  # whatever a third-party engine raises belongs into the report
         say({"problem": f"{type(error).__name__}: {(str(error).splitlines() or ['without a word'])[0]}"})
+
+
+def main(kind: str, engine: str, program: str, size: str) -> None:
+    """A contestant, until there are no more turns."""
+    serve(lambda: contestant(kind, engine, program, int(size)))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import autograd_mini
@@ -89,30 +91,40 @@ class Effort(NamedTuple):
     """In each round, by the kind of contest."""
 
 
-class Worker:
-    """A process of `array_process`."""
+class Process:
+    """A process that says in a line of JSON that it is ready, and answers the number of each turn with another."""
 
-    def __init__(self, contest: Contest, key: str, limit: float = LIMIT_SECONDS) -> None:
+    def __init__(self, words: Sequence[str], environment: Mapping[str, str], limit: float) -> None:
         self.limit = limit
-        folder = ENGINES[key].folder if contest.kind == "tracing" else ENGINES["compiled"].folder  # as in a wheel
-        words = [contest.kind, key, contest.program, str(contest.size)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.array_process", *words],
+            [sys.executable, "-m", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=environment_with(folder) | ONE_THREAD | KEPT_MEMORY,
+            env=environment,
         )
-        self.ready = self._read()
+
+    @cached_property
+    def ready(self) -> dict[str, Any]:
+        """What it says first."""
+        return self._read()
 
     def turn(self, number: int) -> dict[str, Any]:
         """Its answer; the problem of one that dies or takes too long."""
+        return self.begin(number) or self.answer()
+
+    def begin(self, number: int) -> dict[str, Any]:
+        """Let it begin a turn, whose answer is read later; the problem of one that is dead."""
         assert self.process.stdin
         try:
             print(number, file=self.process.stdin, flush=True)
         except BrokenPipeError:
             return {"problem": self._end()}
+        return {}
+
+    def answer(self) -> dict[str, Any]:
+        """That of the turn that was begun."""
         return self._read()
 
     def _read(self) -> dict[str, Any]:
@@ -140,6 +152,16 @@ class Worker:
         """There are no more turns."""
         self.process.kill()
         self.process.communicate()
+
+
+class Worker(Process):
+    """A process of `array_process`."""
+
+    def __init__(self, contest: Contest, key: str, limit: float = LIMIT_SECONDS) -> None:
+        folder = ENGINES[key].folder if contest.kind == "tracing" else ENGINES["compiled"].folder  # as in a wheel
+        words = ["benchmarks.array_process", contest.kind, key, contest.program, str(contest.size)]
+        super().__init__(words, environment_with(folder) | ONE_THREAD | KEPT_MEMORY, limit)
+        _ = self.ready
 
 
 def measure(contests: Contests, effort: Effort, advance: Advance) -> None:
