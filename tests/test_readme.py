@@ -34,7 +34,10 @@ def test_every_python_example_prints_what_it_says(
         assert capsys.readouterr().out == expected, source
         count += 1
     assert count >= 7
-    assert {path.name for path in tmp_path.iterdir()} == {"neuron.svg", "graph.svg", "network.svg", "xor.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("neuron.svg", "graph.svg", "network.svg", "xor.json"),
+        *("inputs.npy", "targets.npy", "xor.onnx"),
+    }
 
 
 @pytest.mark.parametrize("session", [text for language, text in BLOCKS if language == "console"])
