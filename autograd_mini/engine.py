@@ -26,7 +26,40 @@ except ImportError:  # only the compiler needs to know it
 COMPILED = __file__.endswith((".so", ".pyd"))
 """Whether this module was compiled. The compiler is told that it is true, and leaves out the other branches."""
 
-lock = threading.RLock()
+
+class FairLock:
+    """A reentrant lock that goes to who waits for it before the thread that has just given it back.
+
+    A plain one goes to who asks first, and a thread that does nothing but walk graphs asks again before another has
+    woken up: that one would wait for seconds.
+    """
+
+    __slots__ = ("held", "turn")
+
+    def __init__(self) -> None:
+        self.turn = threading.RLock()
+        self.held = threading.RLock()
+
+    def __enter__(self) -> None:
+        """Raise RuntimeError where this thread holds it: the chains of a walk have no room for a second one."""
+        if self.held._is_owned():  # type: ignore[attr-defined]
+            raise RuntimeError(
+                "backward: a finalizer or signal handler walked a graph or used a gradient "
+                "while its thread was walking one"
+            )
+        try:
+            with self.turn:  # who comes later waits for the turn
+                self.held.acquire()
+        except BaseException:  # Ctrl-C, which may strike when it has just been acquired
+            if self.held._is_owned():  # type: ignore[attr-defined]
+                self.held.release()
+            raise
+
+    def __exit__(self, *exception: object) -> None:
+        self.held.release()
+
+
+lock = FairLock()
 """Held while a graph is walked or gradients are added up: threads may share leaves, and the chains of a walk."""
 
 
@@ -40,28 +73,21 @@ comes between that and what follows.
 """
 
 
-def refuse_reentry() -> None:
-    """Raise RuntimeError where this thread holds the lock: the chains of a walk have no room for a second one."""
-    if lock._is_owned():  # type: ignore[attr-defined]
-        raise RuntimeError(
-            "backward: a finalizer or signal handler walked a graph or used a gradient while its thread was walking one"
-        )
-
-
 def hold_lock() -> None:
     """Before a process is forked: the new one gets what a walk leaves behind, not what stands there meanwhile."""
-    lock.acquire()
+    with lock.turn:
+        lock.held.acquire()
 
 
 def release_lock() -> None:
     """In the process that was forked."""
-    lock.release()
+    lock.held.release()
 
 
 def renew_lock() -> None:
     """In the new process: it has but one thread, and a lock of its own."""
     global lock
-    lock = threading.RLock()
+    lock = FairLock()
 
 
 if hasattr(os, "register_at_fork"):

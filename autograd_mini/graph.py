@@ -104,21 +104,18 @@ def settled_grad(node: Node) -> float:
     """
     if not engine.may_add_up:
         return node._grad
-    engine.refuse_reentry()
     with engine.lock:
         return node._grad
 
 
 def set_grad(node: Node, gradient: float) -> None:
     """Set it, before or after a backward pass of another thread; RuntimeError as for `settled_grad`."""
-    engine.refuse_reentry()
     with engine.lock:
         node._grad = gradient
 
 
 def topological_order(root: Node) -> list[Node]:
     """Every node that root depends on, each after its operands, root last; depth first, left operand first."""
-    engine.refuse_reentry()
     with engine.lock:
         return in_order(root)
 
@@ -139,7 +136,6 @@ def pullback(
     inputs = list(inputs)
     wanted = {id(node) for node in inputs}
     adjoints: dict[int, Any] = {id(root): seed}
-    engine.refuse_reentry()
     with engine.lock:
         order = in_order(root)
     while order:

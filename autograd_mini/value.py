@@ -83,7 +83,6 @@ class Value(Node):
         What takes several calls, such as a step of training, is for one thread at a time. Raises RuntimeError in a
         finalizer or signal handler that interrupts another call in its own thread.
         """
-        engine.refuse_reentry()
         with engine.lock:
             engine.backpropagate(self)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import run_in_threads
 from trials import threads
 from trials.threads import STRESSES, frequent_switches
 
-from autograd_mini import Value, compile_graph, draw, engine
+from autograd_mini import Value, compile_graph, draw, engine, graph
 from autograd_mini.compiled import CompiledGraph
 from autograd_mini.copies import shallow
 
@@ -34,6 +36,7 @@ def test_case_9_all_at_once_on_a_python_without_the_lock_of_its_own() -> None:
 import sys
 sys._is_gil_enabled = lambda: False
 from autograd_mini import engine
+from support import run_in_threads
 from trials import threads
 from trials.threads import STRESSES
 assert engine.HAS_NO_GIL and engine.may_add_up
@@ -73,6 +76,56 @@ def is_waiting_for(lock: Any, call: Callable[[], object]) -> bool:
     thread.join(timeout=10)
     assert not thread.is_alive()
     return waits
+
+
+def test_case_9_who_waits_comes_before_the_thread_that_had_its_turn() -> None:
+    total = x = Value(1.0)
+    for _ in range(20_000):
+        total = total + x
+    walks, is_done = 0, threading.Event()
+
+    def walk_in_a_loop() -> None:
+        nonlocal walks
+        while not is_done.is_set():
+            total.backward()
+            walks += 1
+
+    thread = threading.Thread(target=walk_in_a_loop, daemon=True)
+    thread.start()
+    waited = []
+    for _ in range(20):
+        before = walks
+        graph.topological_order(x)
+        waited.append(walks - before)
+    is_done.set()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    assert max(waited) <= 5  # and up to hundreds with a lock that goes to who asks first
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs the signals of Unix")
+def test_case_9_ctrl_c_while_waiting_for_a_turn_leaves_the_lock_to_others() -> None:
+    x = Value(2.0)
+    is_held, may_go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with engine.lock:
+            is_held.set()
+            may_go_on.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    is_held.wait()
+    main = threading.main_thread().ident
+    threading.Timer(0.1, signal.pthread_kill, [main, signal.SIGINT]).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            (x * x).backward()
+    finally:
+        may_go_on.set()
+        thread.join()
+    run_in_threads(lambda _: (x * x).backward())
+    assert x.grad == 4 * 4.0
 
 
 USES: dict[str, Callable[[Value], Any]] = {
