@@ -7,6 +7,9 @@ GENERATED := autograd_mini/engine.py autograd_mini/value.py autograd_mini/functi
 # The development install is interpreted, for it follows the source; the compiled build lies beside it.
 WITH_COMPILED := PYTHONPATH=$(CURDIR)/build/compiled PYTHONSAFEPATH=1
 
+# Over all cores, so that none waits for a file of long tests.
+SPREAD := --numprocesses=auto --dist=worksteal
+
 # A quarter of an hour each, or less; trials.mutants takes an hour and is run by itself.
 TRIALS := differential higher_derivatives state_machine threads planted_rules faults groups fuzz soak
 
@@ -16,9 +19,9 @@ demo: .venv/installed-demo  ## backpropagation through the worked example, with 
 	$(BIN)/python demos/worked_example.py
 
 test: .venv/installed-dev build/compiled/installed  ## the tests, on both builds
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD)
 	@$(WITH_COMPILED) $(BIN)/autograd-mini --version
-	$(WITH_COMPILED) $(BIN)/pytest
+	$(WITH_COMPILED) $(BIN)/pytest $(SPREAD) -m "not one_build"
 
 lint: .venv/installed-dev  ## formatting, rules and types
 	$(BIN)/ruff format --check

@@ -27,6 +27,7 @@ from autograd_mini import (
 )
 
 jax: Any = pytest.importorskip("jax")
+pytestmark = pytest.mark.one_build
 
 CLOSE = 1e-12
 """As the issues ask for 1e-10 between JAX's derivatives and ours; what is reached is a hundred times closer."""

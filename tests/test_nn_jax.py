@@ -32,6 +32,7 @@ from nn import (
 from nn.history import History
 
 jax: Any = pytest.importorskip("jax")
+pytestmark = pytest.mark.one_build
 
 RANDOM = np.random.default_rng(8)
 X = RANDOM.normal(size=(23, 2))

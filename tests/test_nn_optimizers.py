@@ -90,7 +90,7 @@ def path(optimizer: Any, gradients: Sequence[float], start: float = 1.0) -> list
         (Adam(1, betas=(0, 0), epsilon=1), [3, 1], [0.25, -0.25]),  # ¾, ½
         (Adam(1, betas=(0, 0), epsilon=1, amsgrad=True), [3, 1], [0.25, 0]),  # ¾, 1 / (3 + 1)
         (SGD(StepDecay(0.5, every=2)), [1, 1, 1], [0.5, 0, -0.05]),
-        (SGD(lambda step: 1 / (step + 1)), [1, 1], [0, -0.5]),
+        pytest.param(SGD(lambda step: 1 / (step + 1)), [1, 1], [0, -0.5], id="SGD by a function"),
     ],
     ids=repr,
 )

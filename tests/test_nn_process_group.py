@@ -23,6 +23,7 @@ from nn.coordinator import Lines
 from nn.process_group import Line
 
 jax: Any = pytest.importorskip("jax")
+pytestmark = pytest.mark.one_build
 
 SAME = 1e-9
 """How far a training may be off that of one device: what the documentation of `fit` says."""

@@ -34,6 +34,7 @@ from nn import MLP, Adam, Classifier, Layer, Module, Neuron, binary_cross_entrop
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is the oracle of these tests")
+pytestmark = pytest.mark.one_build
 
 Array = np.ndarray[Any, Any]
 

@@ -17,6 +17,7 @@ from benchmarks.scale_picture import picture
 from benchmarks.turns import Turns, eager_outcome
 
 pytest.importorskip("jax")
+pytestmark = pytest.mark.one_build
 
 ROOT = Path(__file__).parent.parent
 
