@@ -1,7 +1,9 @@
 """`fit` with engine="jax": the numbers of one device, in NumPy, on one, three or eight."""
 
 import math
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,6 +88,27 @@ def compare(devices: Any, **settings: Any) -> None:
 def test_it_is_the_training_of_one_device(devices: int | None) -> None:
     """Of batches of 5 and 3 samples, which no number of devices shares evenly."""
     compare(devices)
+
+
+@pytest.mark.skipif(not Path("/dev/nvidia0").exists(), reason="there is no GPU")
+def test_it_is_that_training_on_a_gpu() -> None:
+    """In a process that may use one: in this one JAX knows of none."""
+    program = """
+import sys, jax
+gpus = [device for device in jax.devices() if device.platform == "gpu"]
+if not gpus:
+    sys.exit("no GPU")
+import test_nn_jax
+test_nn_jax.compare(gpus)
+test_nn_jax.compare(gpus[:1], batch_size=None)
+"""
+    environment = {name: text for name, text in os.environ.items() if name not in ("JAX_PLATFORMS", "XLA_FLAGS")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), environment.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    if done.stderr.endswith("no GPU\n"):
+        pytest.skip("this JAX uses no GPU")
+    assert done.returncode == 0, done.stderr
 
 
 def test_all_samples_at_once() -> None:
