@@ -231,19 +231,27 @@ class Stream:
 
     batches: an iterable that can be gone through again each epoch, or a function that returns one, without arguments
     or of a NumPy generator, by which it may shuffle. An iterator, such as a generator, lasts for one epoch.
+    check_batch: called with the place of each batch, from 1, and its size, and with size 0 at the end of an epoch.
     """
 
     batch_size = None
     is_in_memory = False
 
-    def __init__(self, where: str, batches: Any, name: str, random: np.random.Generator, epochs: int) -> None:
-        self._where, self._name = where, name
+    def __init__(
+        self,
+        where: str,
+        batches: Any,
+        name: str,
+        random: np.random.Generator,
+        epochs: int,
+        check_batch: Callable[[int, int], None] = lambda place, size: None,
+    ) -> None:
+        self._where, self._name, self._check_batch = where, name, check_batch
         self._open, self.is_shuffled = _opener(where, batches, name)
         self.n_batches: int | None = None
         self._shapes: tuple[str, str] | None = None
-        beginning = iter(self._open(copy.deepcopy(random)))
-        is_iterator = beginning is batches
-        if is_iterator and epochs > 1:
+        beginning = self._begin(copy.deepcopy(random))
+        if beginning is batches and epochs > 1:
             raise ValueError(
                 f"{where}: expected {name} to be batches that can be gone through {epochs} times, such as a list, or a"
                 f" function that returns a generator, got {describe(batches)}"
@@ -252,8 +260,19 @@ class Stream:
         if first is None:
             raise ValueError(f"{where}: expected at least one batch in {name}, got none")
         self.head = self._read(first, 1)
-        if is_iterator:
-            self._open = lambda _: chain([first], beginning)
+        self._begun: tuple[Iterator[Any], Any] | None = beginning, first
+
+    def _begin(self, random: np.random.Generator) -> Iterator[Any]:
+        opened = self._open(random)
+        if not isinstance(opened, Iterable):
+            raise TypeError(f"{self._where}: expected {self._name} to return batches, got {describe(opened)}")
+        return iter(opened)
+
+    def _opened(self, random: np.random.Generator) -> Iterator[Any]:
+        """The batches of an epoch: with the first, where they are one iterator, which has given it already."""
+        opened = self._begin(random)
+        begun, self._begun = self._begun, None
+        return chain([begun[1]], opened) if begun is not None and begun[0] is opened else opened
 
     @property
     def shapes(self) -> tuple[str, str]:
@@ -266,10 +285,12 @@ class Stream:
 
     def _batches(self, random: np.random.Generator) -> Iterator[Batch]:
         first, place = 0, 0
-        for place, each in enumerate(self._open(random), start=1):
+        for place, each in enumerate(self._opened(random), start=1):
             pair = self._read(each, place)
+            self._check_batch(place, len(pair.samples))
             yield _batch_of(pair, first)
             first += len(pair.samples)
+        self._check_batch(place + 1, 0)
         if not place:
             raise ValueError(
                 f"{self._where}: expected {self._name} to be batches that can be gone through again, got none"

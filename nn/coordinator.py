@@ -12,18 +12,24 @@ import socket
 import sys
 from contextlib import suppress
 
-from nn.process_group import ENDED, SILENT_SECONDS, kept_alive
+from nn.process_group import ENDED, READY, SILENT_SECONDS, TAKEN, kept_alive
 
 LONGEST_LINE = 200
 
 
 def main(words: list[str]) -> None:
-    """Serve, and print `ready` once that has begun."""
+    """Serve, and say that this has begun, or that the ports are taken."""
     host, port, processes = words[0], int(words[1]), int(words[2])
-    is_local = host in ("localhost", "127.0.0.1", "::1")
-    listener = socket.create_server((host if is_local else "", port + 1))
+    is_local = host in ("localhost", "127.0.0.1")
+    bound = host if is_local else ""
+    try:
+        socket.create_server((bound, port)).close()  # JAX's service itself ends without a word where it is taken
+        listener = socket.create_server((bound, port + 1))
+    except OSError:
+        print(TAKEN, flush=True)
+        raise
     service = _service(f"{host if is_local else '[::]'}:{port}", processes)
-    print("ready", flush=True)
+    print(READY, flush=True)
     Lines(listener, processes).serve(sys.stdin.fileno())
     del service  # held until here
 

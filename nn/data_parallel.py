@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from nn.checks import describe
+from nn.checks import describe, positive_int
 from nn.group import Group, devices_of
 
 Array: TypeAlias = NDArray[np.float64]
@@ -37,8 +37,8 @@ class DataParallel:
         self.group = Group(self.devices)
         self._sizes: dict[int, int] = {}
         """How many samples a batch is filled up to."""
-        self._weights: dict[int, Any] = {}
-        """Of the samples in the mean, by the size of the batch: what fills it up has none."""
+        self._traced: set[tuple[Any, int]] = set()
+        """What has been traced, and for how many samples."""
         self._value: Any = None
         self._value_and_grad: Any = None
 
@@ -50,9 +50,11 @@ class DataParallel:
         axes: how many each of the columns has.
         """
 
-        def part(parameters: Any, weights: Any, columns: Sequence[Any], scalars: Sequence[Any]) -> Any:
-            """What a device's samples add to the mean."""
-            return (loss(parameters, *columns, *scalars) * weights).sum()
+        def part(parameters: Any, size: Any, columns: Sequence[Any], scalars: Sequence[Any]) -> Any:
+            """What a device's samples add to the mean over `size`: what fills up the batch adds nothing."""
+            share = columns[0].shape[-1]
+            places = jax.lax.axis_index(_AXIS) * share + jax.numpy.arange(share)
+            return (loss(parameters, *columns, *scalars) * jax.numpy.where(places < size, 1 / size, 0.0)).sum()
 
         def part_and_gradient(*arguments: Any) -> Any:
             value, gradient = jax.value_and_grad(part)(*arguments)
@@ -64,7 +66,7 @@ class DataParallel:
     def _summed(self, part: Callable[..., Any], axes: Sequence[int]) -> Callable[..., Any]:
         """The sum over all devices of what each computes of its samples: one exchange, of one array."""
         everywhere = PartitionSpec()
-        samples = (everywhere, _by_samples(1), list(map(_by_samples, axes)), everywhere)
+        samples = (everywhere, everywhere, list(map(_by_samples, axes)), everywhere)
         shared = jax.shard_map(
             lambda *arguments: jax.lax.psum(part(*arguments), _AXIS),
             mesh=self._mesh,
@@ -98,12 +100,12 @@ class DataParallel:
     ) -> Array:
         padded = self._padded(size)
         with jax.enable_x64(True):
-            if size not in self._weights:
-                weights = np.where(np.arange(padded) < size, 1 / size, 0.0)
-                self._weights[size] = self._shared(padded, lambda first, end: [weights[first:end]])[0]
             columns = self._shared(padded, lambda first, end: _filled(columns_of, size, first, end))
-            numbers = list(map(np.float64, scalars))
-            return self.group.computed(function, parameters, self._weights[size], columns, numbers)[0]
+            arguments = parameters, np.float64(size), columns, list(map(np.float64, scalars))
+            if (function, padded) not in self._traced:
+                function.trace(*arguments)  # what to_jax refuses is no fault of other processes
+                self._traced.add((function, padded))
+            return self.group.computed(function, *arguments)[0]
 
     def _padded(self, size: int) -> int:
         """A number of samples that all devices share evenly, at least `size`: one that was compiled for, if near."""
@@ -152,9 +154,10 @@ def _check_devices(devices: Any) -> list[Any]:
     processes = jax.process_count()
     if devices is None:
         return every
-    if isinstance(devices, int) and not isinstance(devices, bool):
-        if devices < 1:
-            raise ValueError(f"{expected}, got {devices}")
+    if isinstance(devices, np.ndarray):  # as a mesh takes them
+        devices = devices.ravel().tolist()
+    if isinstance(devices, int | np.integer) and not isinstance(devices, bool):
+        devices = positive_int(devices, expected)
         if devices > len(every):
             raise ValueError(f"fit: expected devices to be at most {len(every)}, which JAX has here, got {devices}")
         if devices % processes:

@@ -79,6 +79,9 @@ class Group(AbstractContextManager["Group"]):
             found = self._in_a_thread(compute)
             is_done = True
             return found
+        except KeyboardInterrupt:
+            self.leave(INTERRUPTED)  # before the others hear that this process has given up
+            raise
         except (RuntimeError, ValueError) as error:  # what JAX raises depends on how the processes are connected
             raise self._gone(error) from None
         finally:
@@ -154,6 +157,11 @@ class Group(AbstractContextManager["Group"]):
                     f"fit: expected the same {name} in every process of the group, got others in process"
                     f" {', '.join(map(str, others))}{advice.get(name, '')}"
                 )
+
+    def check_batch(self, place: int, size: int) -> None:
+        """Raise ValueError where a batch as it comes is not of the same size in every process; 0 is none any more."""
+        name = f"size of batch {place}"
+        self.check_same({name: size}, {name: ": each is given all batches, and computes its part of every one"})
 
     def stopping(self, reason: str) -> str:
         """The reason that this process, or the first of the others, has to stop; or nothing."""

@@ -1,6 +1,7 @@
 """Several processes that train one model together, on one machine or many: `join_process_group`."""
 
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -9,11 +10,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+import numpy as np
+
 from nn.checks import describe, on_one_line, positive_int
 from nn.history import History
 
 READY, INTERRUPTED, ENDED = "ready", "interrupted", "ended"
 """What is said of a process that begins a training, of one that Ctrl-C has stopped, and of one that is gone."""
+
+TAKEN = "taken"
+"""What the coordinator says where it cannot have its ports."""
 
 SILENT_SECONDS = 10
 """Of a process that is not heard of for so long, JAX says that it is dead."""
@@ -99,7 +105,7 @@ class Line:
             for each in whole:
                 self._take(*each.decode().split(" ", 1))
         left = {process: word for (process, training), word in self._left.items() if training == self._training}
-        return left | self._gone
+        return self._gone | left  # why one left says more than that it is gone
 
     def _take(self, word: str, rest: str) -> None:
         word, _, training = word.partition("@")
@@ -136,17 +142,18 @@ def join_process_group(coordinator_address: str, num_processes: int, process_id:
     num_processes: how many there are. process_id: which of them this is, from 0.
     timeout: seconds to wait for the others, at most a day.
     A process takes all devices that it sees: on one machine with several GPUs, show each its own by
-    CUDA_VISIBLE_DEVICES.
+    CUDA_VISIBLE_DEVICES. One that is stopped but not ended (SIGSTOP, a machine asleep) is waited for, and ends, by
+    JAX's hand, when it goes on after more than 10 seconds; Ctrl-C ends the waiting.
 
     Needs `pip install 'autograd-mini[jax]'`. Raises ValueError or TypeError that names the argument, RuntimeError where
-    this process is in a group, or has used JAX already, and OSError where the coordinator cannot be reached, or cannot
-    have its ports.
+    this process is in a group, or has used JAX already, or the coordinator does not start, and OSError where that
+    cannot be reached, or cannot have its ports.
     """
     global _line
     where = "join_process_group"
     host, port = _check_address(where, coordinator_address)
     num_processes = positive_int(num_processes, f"{where}: expected num_processes to be a positive int")
-    _check_number(where, process_id, num_processes)
+    process_id = _check_number(where, process_id, num_processes)
     _check_timeout(where, timeout)
     jax = _jax(where)
     end = time.monotonic() + timeout
@@ -156,15 +163,16 @@ def join_process_group(coordinator_address: str, num_processes: int, process_id:
         connection = where_it_fails.enter_context(_connected(where, host, port + 1, end))
         line = Line(connection, process_id, num_processes)
         _wait_for_all(where, line, num_processes, end)
+        jax.config.update("jax_enable_preemption_service", False)  # or no process would end by SIGTERM any more
+        jax.distributed.initialize(
+            coordinator_address,
+            num_processes,
+            process_id,
+            coordinator_bind_address="127.0.0.1:0",  # of a service that nobody asks: ours is the coordinator's
+            initialization_timeout=math.ceil(timeout),  # JAX ends a process that waited so long
+            heartbeat_timeout_seconds=SILENT_SECONDS,
+        )
         _held.append(where_it_fails.pop_all())
-    jax.distributed.initialize(
-        coordinator_address,
-        num_processes,
-        process_id,
-        coordinator_bind_address="127.0.0.1:0",  # of a service that nobody asks: ours is the coordinator's
-        initialization_timeout=math.ceil(timeout),  # JAX ends a process that waited so long
-        heartbeat_timeout_seconds=SILENT_SECONDS,
-    )
     _line = line
 
 
@@ -177,11 +185,12 @@ def _check_address(where: str, address: object) -> tuple[str, int]:
     return host, int(port)
 
 
-def _check_number(where: str, process_id: object, processes: int) -> None:
-    if isinstance(process_id, bool) or not isinstance(process_id, int):
+def _check_number(where: str, process_id: object, processes: int) -> int:
+    if isinstance(process_id, bool) or not isinstance(process_id, int | np.integer):
         raise TypeError(f"{where}: expected process_id to be an int, got {describe(process_id)}")
     if not 0 <= process_id < processes:
         raise ValueError(f"{where}: expected process_id from 0 to {processes - 1}, got {process_id}")
+    return int(process_id)
 
 
 def _check_timeout(where: str, timeout: object) -> None:
@@ -198,21 +207,31 @@ def _jax(where: str) -> Any:
         raise ImportError(f"{where}: needs JAX: pip install 'autograd-mini[jax]'") from None
     if jax.distributed.is_initialized():
         raise RuntimeError(f"{where}: expected a process that is in no group, got one that is")
+    from jax._src.xla_bridge import backends_are_initialized
+
+    if backends_are_initialized():  # JAX itself asks when the others are already waiting for this process
+        raise RuntimeError(f"{where}: expected a process that has not used JAX yet, got one that has")
     return jax
 
 
 @contextmanager
 def _coordinator(where: str, host: str, port: int, processes: int) -> Iterator[None]:
     """Run it. By the end of its standard input it hears that this process has ended, however it did."""
-    words = [sys.executable, "-m", "nn.coordinator", host, str(port), str(processes)]
+    words = [sys.executable, "-P", "-m", "nn.coordinator", host, str(port), str(processes)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # it finds what this process finds
     pipe = subprocess.PIPE
     # Of a session of its own: Ctrl-C in a terminal goes to all processes there.
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        words, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        if process.stdout.readline() != "ready\n":
+        said = process.stdout.readline()
+        if said != READY + "\n":
             reason = on_one_line((process.stderr.read().strip().splitlines() or ["it ended"])[-1])
-            raise OSError(f"{where}: expected the ports {port} and {port + 1} to be free, got: {reason}")
+            if said == TAKEN + "\n":
+                raise OSError(f"{where}: expected the ports {port} and {port + 1} to be free, got: {reason}")
+            raise RuntimeError(f"{where}: expected the coordinator to start, got: {reason}")
         process.stdout.close()
         process.stderr.close()
         yield

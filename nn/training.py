@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -150,12 +151,15 @@ def fit(
         random = random_numbers("fit", seed)
         if seed is None and parallel is not None:
             random.bit_generator.state = json.loads(parallel.group.of_first(json.dumps(random.bit_generator.state)))
-        data = _read_data(X, y, batch_size, random, epochs)
+        streams = partial(Stream, random=random, epochs=epochs)
+        if parallel is not None:
+            streams = partial(streams, check_batch=parallel.group.check_batch)
+        data = _read_data(X, y, batch_size, streams)
         task = Task(
             model=model,
             parameters=_find_parameters(model),
             data=data,
-            validation=_read_validation_data(validation_data, data, batch_size, random, epochs),
+            validation=_read_validation_data(validation_data, data, batch_size, streams),
             measures=_check_measures(loss, metrics),
             optimizer=_check_optimizer(optimizer),
             detects_anomaly=truth(detect_anomaly, "fit: expected detect_anomaly"),
@@ -460,16 +464,16 @@ def _stops(answer: object) -> bool:
 # Arguments
 
 
-def _read_data(X: Any, y: Any, batch_size: int | None, random: np.random.Generator, epochs: int) -> Data:  # noqa: N803
+def _read_data(X: Any, y: Any, batch_size: int | None, streams: Callable[..., Stream]) -> Data:  # noqa: N803
     if y is not None or not is_stream(X):
         return read_table("fit", X, y, ("X", "y"), batch_size, is_shuffled=batch_size is not None)
     if batch_size is not None:
         raise ValueError(f"fit: expected batch_size=None where X is batches, which have their sizes, got {batch_size}")
-    return Stream("fit", X, "X", random, epochs)
+    return streams("fit", X, "X")
 
 
 def _read_validation_data(
-    data: Any, trained: Data, batch_size: int | None, random: np.random.Generator, epochs: int
+    data: Any, trained: Data, batch_size: int | None, streams: Callable[..., Stream]
 ) -> Data | None:
     if data is None:
         return None
@@ -479,7 +483,7 @@ def _read_validation_data(
         read = read_table("fit", data[0], data[1], names, batch_size, is_shuffled=False).as_a_whole()
     elif not isinstance(data, tuple | list) and is_stream(data):
         names = ("validation_data", "validation_data")
-        read = Stream("fit", data, names[0], random, epochs)
+        read = streams("fit", data, names[0])
     else:
         raise TypeError(f"fit: expected validation_data to be a pair (X, y), got {describe(data)}")
     for name, found, wanted in zip(names, read.shapes, trained.shapes, strict=True):

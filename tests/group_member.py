@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,24 +49,48 @@ def train(folder: Path, callbacks: list[Any], X: Any = X, y: Any = Y, seed: int 
     return {"story": story, "losses": [loss.hex() for loss in history], "parameters": parameters}
 
 
-def after(epoch: int, process: int, act: Callable[[], Any]) -> Callable[[TrainingState], Any]:
+def after(epoch: int, process: int, act: Callable[..., Any], *arguments: Any) -> Callable[[TrainingState], Any]:
     """A callback that does something in one process after an epoch."""
 
     def callback(state: TrainingState) -> Any:
         assert state.process == NUMBER
-        return act() if (state.epoch, state.process) == (epoch, process) else None
+        return act(*arguments) if (state.epoch, state.process) == (epoch, process) else None
 
     return callback
 
 
-def die() -> None:
+def die(number: signal.Signals) -> None:
     """Without a word."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def interrupt_soon() -> None:
+    """Ctrl-C, wherever the training then is."""
+    main = threading.main_thread().ident
+    assert main is not None
+    threading.Timer(0.3, signal.pthread_kill, [main, signal.SIGINT]).start()
 
 
 def fail() -> None:
     """As a callback with a mistake does."""
     raise RuntimeError("a mistake")
+
+
+def batches(*sizes: list[int]) -> Callable[[], Any]:
+    """As they come, of the sizes given for this process."""
+    return lambda: ((X[:size], Y[:size]) for size in sizes[NUMBER])
+
+
+def deep_loss(predictions: Any, targets: Any) -> Any:
+    """More array steps than XLA is given."""
+    total = 0.0
+    for prediction, target in zip(predictions, targets, strict=True):
+        error = prediction - target
+        for _ in range(2_100):
+            error = (error * 0.9).tanh()
+        total = total + error * error
+    return total / len(targets)
 
 
 def saved_in(folder: Path) -> Path | None:
@@ -84,6 +110,9 @@ def several(folder: Path) -> list[Any]:
         train(folder, [], epochs=3 + NUMBER),
         train(folder, [], X=X + NUMBER),
         train(folder, [after(LAST, 1, lambda: "enough")]),
+        train(folder, [], batches([20, 20], [20, 21]), None, batch_size=None),
+        train(folder, [], batches([20, 20], [20]), None, batch_size=None),
+        train(folder, [], loss=deep_loss),
         train(folder, [], y=Y * 1e200, epochs=1),
         train(folder, [saved], epochs=2),
         train(folder, [], engine="compiled"),
@@ -93,10 +122,10 @@ def several(folder: Path) -> list[Any]:
 SCENARIOS: dict[str, Callable[[Path], list[Any]]] = {
     "several": several,
     "the last one dies": lambda folder: [
-        train(folder, [after(LAST, 1, die), Checkpoint(folder / "saved.json", EVERY)])
+        train(folder, [after(LAST, 1, die, signal.SIGTERM), Checkpoint(folder / "saved.json", EVERY)])
     ],
     "the first one dies": lambda folder: [
-        train(folder, [after(LAST, 0, die), Checkpoint(folder / "saved.json", EVERY)])
+        train(folder, [after(LAST, 0, die, signal.SIGKILL), Checkpoint(folder / "saved.json", EVERY)])
     ],
     "a restart": lambda folder: [train(folder, [Checkpoint(folder / "saved.json")], resume=folder / "saved.json")],
     "a long training": lambda folder: [
@@ -104,8 +133,11 @@ SCENARIOS: dict[str, Callable[[Path], list[Any]]] = {
     ],
     "one fails": lambda folder: [train(folder, [after(LAST, 1, fail)]), train(folder, [])],
     "one is interrupted": lambda folder: [
-        train(folder, [after(LAST, 1, lambda: signal.raise_signal(signal.SIGINT)), Checkpoint(folder / "saved.json")]),
+        train(folder, [after(LAST, 1, interrupt_soon), Checkpoint(folder / "saved.json")], epochs=100_000),
         train(folder, []),
+    ],
+    "one is interrupted in a callback": lambda folder: [
+        train(folder, [after(LAST, 1, signal.raise_signal, signal.SIGINT), after(LAST, 0, time.sleep, 2)])
     ],
 }
 

@@ -1,6 +1,7 @@
 """Processes that train together, on the loopback address: the same training, and what becomes of it when one dies."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -86,23 +87,41 @@ def test_a_callback_that_stops_one_stops_all(several: list[Any]) -> None:
     assert len(several[0][5]["losses"]) == LAST
 
 
+def test_batches_that_are_not_those_of_the_others(several: list[Any]) -> None:
+    text = (
+        "ValueError: fit: expected the same size of batch 2 in every process of the group, got others in process 1:"
+        " each is given all batches, and computes its part of every one"
+    )
+    for said in several[:2]:
+        assert [said[6], said[7]] == [{"story": text}] * 2
+
+
+def test_what_is_wrong_in_all_is_no_fault_of_the_others(several: list[Any]) -> None:
+    for said in several[:2]:
+        assert said[8]["story"].startswith("ValueError: to_jax: expected at most 2,000 array steps, got ")
+        assert said[9]["story"].startswith("DivergenceError: fit: the loss is inf in epoch 1")
+
+
 def test_one_process_writes_checkpoints(several: list[Any]) -> None:
     assert several[2] == ["0.json"]
 
 
 def test_other_engines_train_each_for_itself(several: list[Any]) -> None:
-    assert several[0][8] == several[1][8]
-    np.testing.assert_allclose(in_floats(several[0][8]["losses"]), in_floats(several[0][0]["losses"]), rtol=SAME)
+    assert several[0][11] == several[1][11]
+    np.testing.assert_allclose(in_floats(several[0][11]["losses"]), in_floats(several[0][0]["losses"]), rtol=SAME)
 
 
-@pytest.mark.parametrize(("scenario", "dead"), [("the last one dies", 1), ("the first one dies", 0)])
+@pytest.mark.parametrize(
+    ("scenario", "dead", "number"),
+    [("the last one dies", 1, signal.SIGTERM), ("the first one dies", 0, signal.SIGKILL)],
+)
 def test_a_process_that_dies_ends_the_others_and_a_restart_goes_on(
-    scenario: str, dead: int, tmp_path: Path, several: list[Any]
+    scenario: str, dead: int, number: int, tmp_path: Path, several: list[Any]
 ) -> None:
     start = time.monotonic()
     found = run_group(scenario, tmp_path)
     assert time.monotonic() - start < 60  # JAX by itself waits for 100 seconds, or ends the others without a word
-    assert found[dead][0] == -9
+    assert found[dead][0] == -number
     status, said, errors = found[1 - dead]
     assert status in (0, 1)
     assert errors == ""
@@ -135,10 +154,19 @@ def test_a_process_that_fails_ends_the_others_and_the_group(tmp_path: Path) -> N
 def test_ctrl_c_in_one_process_is_ctrl_c_in_all(tmp_path: Path) -> None:
     (_, said, _), (_, other, _) = run_group("one is interrupted", tmp_path)
     assert [each[0]["story"] for each in (said, other)] == ["Ctrl-C in process 1", "Ctrl-C"]
-    assert said[0]["parameters"] == other[0]["parameters"]
+    epochs = [len(each[0]["losses"]) for each in (said, other)]
+    assert LAST <= min(epochs) <= max(epochs) <= min(epochs) + 1
+    assert said[0]["losses"][: min(epochs)] == other[0]["losses"][: min(epochs)]
+    assert (said[0]["parameters"] == other[0]["parameters"]) == (epochs[0] == epochs[1])
     saved = load_checkpoint(tmp_path / "saved.json")
     assert saved.history is not None
-    assert saved.history.epochs == LAST - 1 or saved.history.epochs == LAST
+    assert saved.history.epochs == epochs[0]
+
+
+def test_ctrl_c_is_heard_of_by_who_is_late(tmp_path: Path) -> None:
+    """It was in a callback, and the other process has ended since."""
+    (_, said, _), (_, other, _) = run_group("one is interrupted in a callback", tmp_path)
+    assert [each[0]["story"] for each in (said, other)] == ["Ctrl-C in process 1", "Ctrl-C"]
 
 
 def test_a_group_that_jax_alone_has_made(tmp_path: Path, several: list[Any]) -> None:
@@ -202,6 +230,20 @@ def test_wrong_timeouts(timeout: Any, error: type[Exception], text: str) -> None
     assert str(raised.value) == f"join_process_group: expected timeout {text}"
 
 
+@pytest.fixture
+def unused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this process had not used JAX yet."""
+    monkeypatch.setattr("jax._src.xla_bridge.backends_are_initialized", lambda: False)
+
+
+def test_too_late() -> None:
+    """Here, for JAX would find it out when the others are waiting, and end them."""
+    jax.devices()
+    with pytest.raises(RuntimeError, match=r"^join_process_group: expected a process that has not used JAX yet, got"):
+        join_process_group("127.0.0.1:9000", 2, 0)
+
+
+@pytest.mark.usefixtures("unused")
 def test_nobody_there() -> None:
     with pytest.raises(
         ConnectionError, match=r"^join_process_group: expected the coordinator at .*: does process 0 run"
@@ -209,13 +251,28 @@ def test_nobody_there() -> None:
         join_process_group(f"127.0.0.1:{free_port()}", 2, 1, timeout=0.2)
 
 
-def test_ports_that_are_taken() -> None:
+@pytest.mark.usefixtures("unused")
+@pytest.mark.parametrize("place", [0, 1])
+def test_ports_that_are_taken(place: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(OSError, match=rf"^join_process_group: expected the ports {port - 1} and {port} to be free"):
-            join_process_group(f"127.0.0.1:{port - 1}", 2, 0)
+        port = taken.getsockname()[1] - place
+        with pytest.raises(OSError, match=rf"^join_process_group: expected the ports {port} and {port + 1} to be free"):
+            join_process_group(f"127.0.0.1:{port}", 2, 0)
 
 
+@pytest.mark.usefixtures("unused")
+def test_a_coordinator_that_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It finds the modules that this process finds, and says what is wrong with them."""
+    (tmp_path / "selectors.py").write_text("raise ValueError('not the one of Python')")
+    monkeypatch.chdir(tmp_path)  # where there is nothing that this process would find
+    with pytest.raises(ConnectionError, match=r"expected 2 processes to join in time, got 1$"):
+        join_process_group(f"127.0.0.1:{free_port()}", 2, 0, timeout=3)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError, match=r"^join_process_group: expected the coordinator to start, got: ValueError"):
+        join_process_group(f"127.0.0.1:{free_port()}", 2, 0)
+
+
+@pytest.mark.usefixtures("unused")
 def test_some_are_missing() -> None:
     """Without the clear error JAX would end this process."""
     with pytest.raises(ConnectionError, match=r"^join_process_group: expected 2 processes to join in time, got 1$"):

@@ -75,7 +75,7 @@ def _checked(program: Program) -> Program:
     if len(program.steps) > MOST_STEPS:
         raise ValueError(
             f"to_jax: expected at most {MOST_STEPS:,} array steps, got {len(program.steps):,}: XLA compiles one by one"
-            " what is narrow and deep; compile_graph(…, executor='tape') runs it"
+            " what is narrow and deep; compile_graph with executor='tape', or fit with engine='compiled', runs it"
         )
     return program
 
