@@ -48,10 +48,12 @@ def main(words: list[str]) -> int:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--folder", type=Path, default=Path("pictures") / "many_processes")
     chosen = parser.parse_args(words)
+    if chosen.epochs < 1 or chosen.processes < 1:
+        parser.error("expected --epochs and --processes to be 1 or more")
     if not chosen.group:
         print(str(__doc__).split("\n`python")[0])
         return start_all(chosen.processes, words)
-    if len(chosen.group) != 3:
+    if len(chosen.group) != 3 or not all(word.isdecimal() for word in chosen.group[1:]):
         parser.error("expected HOST:PORT PROCESSES NUMBER, or nothing")
     address, processes, number = chosen.group
     return train(address, int(processes), int(number), chosen.epochs, chosen.folder)
@@ -65,13 +67,20 @@ def start_all(processes: int, words: list[str]) -> int:
         subprocess.Popen([sys.executable, __file__, *words, "--", address, str(processes), str(number)])
         for number in range(processes)
     ]
-    return max((process.wait() for process in started), key=abs)
+    while True:
+        try:
+            return max((process.wait() for process in started), key=abs)
+        except KeyboardInterrupt:  # each of them has heard it too, and ends by itself
+            pass
 
 
 def train(address: str, processes: int, number: int, epochs: int, folder: Path) -> int:
     if number == 0:
         write_spirals(folder)
-    join_process_group(address, processes, number)
+    try:
+        join_process_group(address, processes, number)
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(str(error))
     X, y = (ArrayFiles(*(folder / f"{name}-{part}.npy" for part in range(N_FILES))) for name in ("X", "y"))
     model = MLP(2, [16, 16, 1], activation="tanh", seed=0)
     saved = folder / "training.json"
@@ -94,12 +103,15 @@ def train(address: str, processes: int, number: int, epochs: int, folder: Path) 
     except ProcessGroupError as error:
         print(f"process {number}: {error}", file=sys.stderr)
         return 1
-    if number == 0:
+    if number == 0 and history.epochs:
         right = accuracy(Classifier(model).predict(X[:]), y[:])
         seconds = time.perf_counter() - began
         print(f"{processes} processes, {history.epochs} epochs in {seconds:.1f} s")
         print(f"loss {history[-1]:.6f}, {right:.1%} of {len(X):,} points right")
-        saved.unlink()  # so that the next run begins anew
+        if history.epochs >= epochs:
+            saved.unlink()  # so that the next run begins anew
+        else:
+            print(f"{history.stopped_because}: the same command goes on from {saved}")
     return 0
 
 

@@ -24,6 +24,9 @@ class ArrayFiles:
     def __init__(self, *paths: str | os.PathLike[str]) -> None:
         if not paths:
             raise ValueError("ArrayFiles: expected at least one path, got none")
+        for path in paths:
+            if not isinstance(path, str | os.PathLike):
+                raise TypeError(f"ArrayFiles: expected paths, each an argument, got {describe(path)}")
         self.paths = tuple(os.fspath(path) for path in paths)
         self._arrays = [_mapped(path) for path in self.paths]
         first = self._arrays[0]
@@ -45,19 +48,32 @@ class ArrayFiles:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, places: slice | NDArray[np.integer[Any]] | int) -> NDArray[Any]:
-        if isinstance(places, slice):
-            return self[np.arange(*places.indices(len(self)))]
-        if np.ndim(places) == 0:
-            row: NDArray[Any] = self[np.array([range(len(self))[int(places)]])][0]
-            return row
-        wanted = np.asarray(places)
-        rows = np.empty((len(wanted), *self.shape[1:]), self.dtype)
-        files = np.searchsorted(self._starts, wanted, side="right") - 1
+    def __getitem__(self, places: Any) -> NDArray[Any]:
+        """The rows at a slice, a place, a list or array of places, or where an array of truth values is true.
+
+        Raises IndexError for anything else.
+        """
+        wanted = self._wanted(places)
+        rows = np.empty((wanted.size, *self.shape[1:]), self.dtype)
+        files = np.searchsorted(self._starts, wanted.ravel(), side="right") - 1
         for file in np.unique(files):
             here = files == file
-            rows[here] = self._arrays[file][wanted[here] - self._starts[file]]
-        return rows
+            rows[here] = self._arrays[file][wanted.ravel()[here] - self._starts[file]]
+        return rows if wanted.ndim else rows[0]
+
+    def _wanted(self, places: Any) -> NDArray[np.int64]:
+        """The places from 0, as an array, or as one number."""
+        if isinstance(places, slice):
+            return np.arange(*places.indices(len(self)))
+        wanted = np.asarray(None if isinstance(places, tuple) else places)
+        if wanted.dtype == bool and wanted.shape == self.shape[:1]:
+            return np.flatnonzero(wanted)
+        if wanted.size and (wanted.dtype.kind not in "iu" or wanted.ndim > 1):
+            raise IndexError(f"ArrayFiles: expected a slice, or places of rows, got {describe(places)}")
+        outside = wanted[(wanted < -len(self)) | (wanted >= len(self))]
+        if outside.size:
+            raise IndexError(f"ArrayFiles: expected places below {len(self)}, as many rows there are, got {outside[0]}")
+        return np.where(wanted < 0, wanted + len(self), wanted).astype(np.int64)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """All of it, read into memory."""

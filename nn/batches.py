@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nn.array_files import ArrayFiles
-from nn.checks import describe, plural
-from nn.data import Rows, Sample, listed, read_rows, row_shape
+from nn.checks import describe
+from nn.data import Rows, Sample, check_pairs, listed, read_rows, row_shape
 
 Order: TypeAlias = NDArray[np.int64]
 """The places of the samples, in the order in which an epoch takes them."""
@@ -209,11 +209,7 @@ def read_table(
 ) -> Table:
     """X and y, lists, arrays or frames, or arrays in files. Raises ValueError or TypeError that names the argument."""
     samples, targets = (_read_side(where, data, name) for data, name in zip((X, y), names, strict=True))
-    if len(samples) != len(targets):
-        raise ValueError(
-            f"{where}: expected a target in {names[1]} for each sample in {names[0]},"
-            f" got {plural(len(samples), 'sample')} and {plural(len(targets), 'target')}"
-        )
+    check_pairs(where, samples, targets, names)
     return Table(samples, targets, batch_size, is_shuffled)
 
 
@@ -302,11 +298,7 @@ class Stream:
         if not isinstance(each, tuple | list) or len(each) != 2:
             raise TypeError(f"{where}: expected a pair (X, y) in {self._name}, got {describe(each)}")
         pair = Pair(*(read_rows(where, rows, name) for rows, name in zip(each, ("X", "y"), strict=True)))
-        if len(pair.samples) != len(pair.targets):
-            raise ValueError(
-                f"{where}: expected a target in y for each sample in X,"
-                f" got {plural(len(pair.samples), 'sample')} and {plural(len(pair.targets), 'target')}"
-            )
+        check_pairs(where, *pair, ("X", "y"))
         shapes = row_shape(listed(pair.samples[:1])[0]), row_shape(listed(pair.targets[:1])[0])
         self._shapes = self._shapes or shapes
         for name, found, wanted in zip(("X", "y"), shapes, self._shapes, strict=True):

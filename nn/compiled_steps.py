@@ -224,8 +224,8 @@ class _Program:
         self._compared_with: _Predicted | None = None
         """and what with, for a prediction costs more than a loss."""
         for data in (task.data, task.validation):
-            if data is not None and not all(isinstance(rows, np.ndarray) for rows in data.head):
-                raise NotTraceableError("fit: expected plain numbers as samples and targets, got Values")
+            if data is not None:
+                _check_plain(data.head)
         samples, few = (listed(rows[:3]) for rows in task.data.head)
         prediction, (self._sample,) = trace(task.model, samples[0], parameters=task.parameters)
         self._layout = Layout(prediction)
@@ -275,6 +275,7 @@ class _Program:
 
     def check_new(self, pair: Pair) -> None:
         """The same for data that come batch by batch: for targets that were in no batch before."""
+        _check_plain(pair)
         if len(self._seen) >= _TARGETS_COMPARED:
             few = listed(pair.targets[:_TARGETS_LOOKED_AT])
             self._loss([self._layout.put([Value(value.data) for value in self._outputs])] * len(few), few)
@@ -310,6 +311,11 @@ class _Program:
                     f"fit: expected model and loss to be the same when traced, got a loss of {loss} and traced {found}:"
                     " they may compare numbers by ==, or count their calls"
                 )
+
+
+def _check_plain(pair: Pair) -> None:
+    if not all(isinstance(rows, np.ndarray) for rows in pair):
+        raise NotTraceableError("fit: expected plain numbers as samples and targets, got Values")
 
 
 def _attributes_of(thing: Any, seen: set[int]) -> Any:

@@ -1,7 +1,7 @@
 """Reading what a model is trained on: lists, arrays and frames become lists of finite numbers, or are refused."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -29,12 +29,17 @@ def read_data(
     ValueError or TypeError that begins with `where` and names the argument and the place in it.
     """
     samples, targets = read_samples(where, X, names[0]), read_samples(where, y, names[1])
+    check_pairs(where, samples, targets, names)
+    return samples, targets
+
+
+def check_pairs(where: str, samples: Sized, targets: Sized, names: tuple[str, str]) -> None:
+    """Raise ValueError unless they are equally many."""
     if len(samples) != len(targets):
         raise ValueError(
             f"{where}: expected a target in {names[1]} for each sample in {names[0]},"
             f" got {plural(len(samples), 'sample')} and {plural(len(targets), 'target')}"
         )
-    return samples, targets
 
 
 def read_samples(where: str, data: Any, name: str) -> list[Sample]:

@@ -44,7 +44,9 @@ def export_onnx(model: Any, path: str | os.PathLike[str], *, example: Any = None
     _check_library(where)
 
     def predict(inputs: Any) -> Any:
-        return model(inputs)
+        outputs = model(inputs)
+        flatten(outputs, where, "what the model returns", [])  # raises for what has no shape
+        return outputs
 
     leaves = {name: _leaves(table) for name, table in parameters.items()}
     compiled = compile_graph(predict, sample, parameters=leaves or None, dtype=dtype)

@@ -137,8 +137,8 @@ def join_process_group(coordinator_address: str, num_processes: int, process_id:
     be it process 0, the others get a `ProcessGroupError` within a second or two that says which. For that, process 0
     starts the coordinator as a process of its own, which ends with the group.
 
-    coordinator_address: host and port of process 0, "10.0.0.1:9000"; the port after it is used as well. Both are open
-    to whoever reaches the host: use them in a network that you trust.
+    coordinator_address: host of process 0, a name or IPv4, and port, "10.0.0.1:9000"; the port after it is used as
+    well. Both are open to whoever reaches the host: use them in a network that you trust.
     num_processes: how many there are. process_id: which of them this is, from 0.
     timeout: seconds to wait for the others, at most a day.
     A process takes all devices that it sees: on one machine with several GPUs, show each its own by
@@ -177,8 +177,8 @@ def join_process_group(coordinator_address: str, num_processes: int, process_id:
 
 
 def _check_address(where: str, address: object) -> tuple[str, int]:
-    host, colon, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
-    if not host or not colon or not port.isdecimal() or not 0 < int(port) < 65535:
+    host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
+    if not host or ":" in host or not port.isdecimal() or not 0 < int(port) < 65535:
         raise ValueError(
             f"{where}: expected coordinator_address to be host and port, as '10.0.0.1:9000', got {describe(address)}"
         )

@@ -103,8 +103,8 @@ def fit(
         Arrays in files, np.load(path, mmap_mode="r") or `ArrayFiles`, are read batch by batch, as batch_size says, and
         not before: a number in them that is NaN or infinite is found then.
     y: S targets: numbers, or for several outputs rows of them. Shape (S, 1) is a row of one number, not a number.
-        Without y, X is batches, each a pair (X, y), of which one is held at a time: an iterable that can be gone
-        through again every epoch, or a function that returns one, such as a generator function. A function of one
+        Without y, X is batches, each a pair (X, y), of which the first and one more are held: an iterable that can be
+        gone through again every epoch, or a function that returns one, such as a generator function. A function of one
         argument is given the NumPy generator of `seed`, to shuffle by. A generator itself lasts for one epoch.
     loss: a function of the list of predictions and the list of targets that returns a `Value`.
     optimizer: SGD(0.01) unless you give another.
@@ -127,8 +127,9 @@ def fit(
     devices: of engine="jax", how many of JAX's devices, or a list of them; None is all. Every device holds the
         parameters, and some samples of each batch; JAX adds up their gradients. In a group of processes, see
         `join_process_group`, all call this with the same arguments and end with the same parameters; each reads of
-        files what its own devices take, and one, process 0, writes checkpoints. The numbers are those of one device but
-        for rounding: losses agree to about 1e-12, and what training makes of that to 1e-9 in the tests.
+        files what its own devices take (with metrics, all), and one, process 0, writes checkpoints. The numbers are
+        those of one device but for rounding: losses agree to about 1e-12, and what training makes of that to 1e-9 in
+        the tests.
     detect_anomaly: ends the training also where a gradient is NaN or infinite and the optimizer would get over it,
         before the parameters move; and finds the place in what is never the same twice. Eager, every batch is recorded
         in a block of `autograd_mini.detect_anomaly`, some five times slower; compiled, it costs nothing.
@@ -141,7 +142,8 @@ def fit(
     a parameter becomes NaN or infinite, and says in which epoch, batch, sample and operation, and where that stands in
     your source; without detect_anomaly it runs the model on that batch once more to find out. Raises
     `ProcessGroupError`, a RuntimeError, where another process of the group ends, with the parameters of the last whole
-    epoch; where Ctrl-C has ended that one, it is Ctrl-C here too.
+    epoch; where Ctrl-C has ended that one, it is Ctrl-C here too. Of those that end early, the last whole epoch of one
+    may be the last but one of another: a checkpoint is the same for all.
     """
     epochs = positive_int(epochs, "fit: expected epochs to be a positive int")
     batch_size = None if batch_size is None else _check_batch_size(batch_size)

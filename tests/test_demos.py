@@ -412,23 +412,6 @@ def test_an_interrupted_descent_goes_on_with_the_next(
     assert (tmp_path / "linear_regression.png").exists()
 
 
-# many_processes.py
-
-
-def test_many_processes_learn_what_one_does(tmp_path: Path) -> None:
-    pytest.importorskip("jax")
-    losses = []
-    for processes in (1, 2):
-        options = "--epochs", "4", "--processes", str(processes)
-        done = run("many_processes", tmp_path, *options, environment={"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"})
-        assert (done.returncode, done.stderr) == (0, "")
-        assert f"{processes} processes, 4 epochs in " in done.stdout
-        losses.append(number_after("loss", done.stdout))
-        assert number_after(f"{losses[-1]:.6f},", done.stdout) > 90
-        assert not list(tmp_path.rglob("training.json"))
-    assert losses[0] == losses[1]
-
-
 # The compiled path in the demos
 
 

@@ -325,6 +325,11 @@ def test_structures_are_pytrees() -> None:
             TypeError,
             "compiled: expected numbers of shape (2,) or (2, batch) as w, got list ['a', 'b']",
         ),
+        (
+            ([10**400, 1.0], [1.0, 2.0]),
+            TypeError,
+            "compiled: expected numbers of shape (2,) or (2, batch) as w, got list [1000000000000000…",
+        ),
         ((np.ones((2, 3)), np.ones((2, 4))), ValueError, "compiled: expected a batch of 3 in x, got 4"),
         ((np.ones((2, 0)), [1.0, 2.0]), ValueError, "compiled: expected at least one sample in w, got none"),
     ],
@@ -332,11 +337,11 @@ def test_structures_are_pytrees() -> None:
 def test_a_wrong_argument_is_named_as_by_the_graph(arguments: Any, error: type[Exception], text: str) -> None:
     compiled = compile_graph(lambda w, x: w[0] * x[0] + w[1] * x[1], [1.0, 1.0], [1.0, 1.0])
     for function in (compiled.value, compiled.to_jax(), jax.jit(compiled.to_jax())):
-        if "list ['a'" in text and hasattr(function, "lower"):
-            continue  # JAX itself refuses texts
+        if " got list " in text and hasattr(function, "lower"):
+            continue  # JAX itself refuses texts, and integers beyond 64 bits
         with pytest.raises(error) as raised:
             function(*arguments)
-        assert str(raised.value) == text
+        assert str(raised.value).startswith(text.rstrip("…"))
 
 
 def test_double_precision_has_to_be_on() -> None:
@@ -351,7 +356,7 @@ def test_double_precision_has_to_be_on() -> None:
 def test_what_is_narrow_and_deep_is_refused_with_advice() -> None:
     function = compile_graph(narrow, [0.1, 0.2, 0.3], 0.0).to_jax()
     with pytest.raises(
-        ValueError, match=r"^to_jax: expected at most 2,000 array steps, got 5,000: XLA .*'tape'\) runs it$"
+        ValueError, match=r"^to_jax: expected at most 2,000 array steps, got 5,000: XLA .*'tape', or fit .* runs it$"
     ):
         function([0.1, 0.2, 0.3], 0.5)
 

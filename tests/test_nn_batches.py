@@ -164,14 +164,40 @@ def test_array_files_are_one_array(tmp_path: Path) -> None:
     assert (len(files), files.shape, files.ndim, files.dtype.name) == (23, (23, 2), 2, "float64")
     for places in (slice(None), slice(3, 20, 4), slice(20, 2, -3), np.array([22, 0, 8, 8, 7, -0]), 8, -1):
         assert (files[places] == X[places]).all()
+    for wanted in ([3, -23, -1], X[:, 0] > 0, [], np.array(5)):
+        np.testing.assert_array_equal(
+            files[wanted], X[wanted if len(np.shape(wanted)) == 0 or len(wanted) else slice(0)]
+        )
     assert (np.asarray(files) == X).all()
     assert repr(files).endswith("X-2.npy'; shape (23, 2))")
     assert files.paths == tuple(str(tmp_path / f"X-{part}.npy") for part in range(3))
 
 
+@pytest.mark.parametrize(
+    ("places", "text"),
+    [
+        (23, "expected places below 23, as many rows there are, got 23"),
+        ([0, -24], "expected places below 23, as many rows there are, got -24"),
+        ((1, 0), "expected a slice, or places of rows, got tuple (1, 0)"),
+        ((slice(None), 0), "expected a slice, or places of rows, got tuple (slice(None, None, None), 0)"),
+        ([True, False], "expected a slice, or places of rows, got list [True, False]"),
+        (1.0, "expected a slice, or places of rows, got float 1.0"),
+        ([[1]], "expected a slice, or places of rows, got list [[1]]"),
+        (None, "expected a slice, or places of rows, got NoneType None"),
+    ],
+)
+def test_case_22_what_is_no_row_of_the_files(places: Any, text: str, tmp_path: Path) -> None:
+    with pytest.raises(IndexError) as raised:
+        as_files(tmp_path, "X", X)[places]
+    assert str(raised.value) == f"ArrayFiles: {text}"
+
+
 def test_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^ArrayFiles: expected at least one path, got none$"):
         ArrayFiles()
+    wrong: Any = [tmp_path / "a.npy"]
+    with pytest.raises(TypeError, match=r"^ArrayFiles: expected paths, each an argument, got list \["):
+        ArrayFiles(wrong)
     np.save(tmp_path / "a.npy", X)
     np.save(tmp_path / "b.npy", Y)
     np.save(tmp_path / "c.npy", np.array(["a"]))
@@ -265,6 +291,24 @@ def test_a_generator_lasts_for_one_epoch(engine: str) -> None:
     with pytest.raises(ValueError, match=r"^fit: expected X to be batches that can be gone through 2 times, such as a"):
         fit(model, batches(), epochs=2)
     assert numbers(model) == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_of_one_iterator_that_is_given_again_no_batch_is_lost(engine: str) -> None:
+    class Reader:
+        """Gives the same iterator each time."""
+
+        def __init__(self) -> None:
+            self.one = batches()
+
+        def __iter__(self) -> Iterator[tuple[Any, Any]]:
+            return self.one
+
+    one = batches()
+    for given in (Reader(), lambda: one):
+        assert trained(given, engine=engine, epochs=1) == trained(batches(), engine=engine, epochs=1)
+    with pytest.raises(ValueError, match=r"^fit: expected X to be batches that can be gone through again, got none$"):
+        trained(Reader(), engine=engine, epochs=2)
 
 
 def shuffled(random: np.random.Generator) -> Iterator[tuple[Any, Any]]:
@@ -377,9 +421,14 @@ def test_values_among_them_are_trained_on_eagerly() -> None:
     model = MLP(2, [1], init="zeros")
     with pytest.raises(TypeError, match=r"^fit: expected plain numbers as samples and targets, got Values$"):
         fit(model, [([[Value(1.0), 2.0]], [1.0])], engine="compiled")
+    later = [([[1.0, 2.0]], [1.0]), ([[Value(1.0), 2.0]], [1.0])]
+    with pytest.raises(TypeError, match=r"^fit: expected plain numbers as samples and targets, got Values$"):
+        fit(model, later, engine="compiled")
+    assert fit(model, later, engine="auto", epochs=1).engine == "eager"
 
 
 WRONG: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
+    (lambda: 5, {}, TypeError, "fit: expected X to return batches, got int 5"),
     (lambda: [], {}, ValueError, "fit: expected at least one batch in X, got none"),
     (
         list(batches()),

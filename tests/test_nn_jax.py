@@ -85,8 +85,8 @@ def compare(devices: Any, **settings: Any) -> None:
 # The same training
 
 
-@pytest.mark.parametrize("devices", [1, 3, 8, None])
-def test_it_is_the_training_of_one_device(devices: int | None) -> None:
+@pytest.mark.parametrize("devices", [1, np.int64(3), 8, None])
+def test_it_is_the_training_of_one_device(devices: Any) -> None:
     """Of batches of 5 and 3 samples, which no number of devices shares evenly."""
     compare(devices)
 

@@ -202,6 +202,7 @@ def test_a_group_that_jax_alone_has_made(tmp_path: Path, several: list[Any]) -> 
     [
         (("127.0.0.1", 2, 0), ValueError, "coordinator_address to be host and port, as '10.0.0.1:9000', got str '127"),
         ((":9000", 2, 0), ValueError, "coordinator_address to be host and port, as '10.0.0.1:9000', got str ':9000'"),
+        (("::1:9000", 2, 0), ValueError, "coordinator_address to be host and port, as '10.0.0.1:9000', got str '::1:9"),
         ((9000, 2, 0), ValueError, "coordinator_address to be host and port, as '10.0.0.1:9000', got int 9000"),
         (("h:65535", 2, 0), ValueError, "coordinator_address to be host and port, as '10.0.0.1:9000', got str 'h:65"),
         (("h:9000", 0, 0), ValueError, "num_processes to be a positive int, got 0"),

@@ -614,10 +614,33 @@ def changed(number: float) -> MLP:
     return network
 
 
+class Answers(Module):
+    """What `answer` makes of a sample."""
+
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        self.answer = answer
+        self.n_inputs = 2
+
+    def __call__(self, inputs: Any) -> Any:
+        return self.answer(inputs)
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
         ((3, "model.onnx"), {}, TypeError, "expected model to be callable with a sample, got int 3"),
+        (
+            (Answers(lambda x: [x[0], [x[1], x[0]]]), "model.onnx"),
+            {},
+            ValueError,
+            "expected rows of equal length in what the model returns, got shape () first and (2,) at 1",
+        ),
+        (
+            (Answers(lambda x: {"sum": x[0] + x[1]}), "model.onnx"),
+            {},
+            TypeError,
+            "expected numbers in what the model returns, got dict {'sum': Value(traced)}",
+        ),
         (
             (MLP, "model.onnx"),
             {},

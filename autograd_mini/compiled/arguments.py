@@ -81,7 +81,7 @@ class Part:
             return last_read
         try:
             array = np.asarray(given, dtype=dtype)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise TypeError(self.expectation(given)) from None
         read: Array = self.flat(array)
         if read.ndim == 1 and is_view(read, given):

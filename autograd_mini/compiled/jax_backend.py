@@ -66,7 +66,7 @@ def _array(part: Part, argument: Any, dtype: np.dtype[Any]) -> Array:
     given = part.at(argument)
     try:
         array = jnp.asarray(given, dtype)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(part.expectation(given)) from None
     return part.flat(array)
 
