@@ -283,11 +283,12 @@ def test_the_step_where_infinity_starts_says_so() -> None:
         y.label = "y"
         walk = walkthrough(y)
     assert walk.passes.anomaly is not None
-    assert str(walk).splitlines()[:2] == [
-        "Both passes over y in 5 steps, one operation or edge a step.",
-        "Anomaly in v₁, forward: log(x = 0.0) is -inf, at",
-    ]
-    assert " ".join(str(walk).split()).count(f"is -inf, at {walk.passes.anomaly.line}") == 1
+    text = " ".join(str(walk).split())  # where a line ends depends on how long the path of this file is
+    beginning = (
+        "Both passes over y in 5 steps, one operation or edge a step. Anomaly in v₁, forward: log(x = 0.0) is -inf,"
+    )
+    assert text.startswith(f"{beginning} at {walk.passes.anomaly.line}")
+    assert text.count("is -inf, at") == 1
     assert "\n".join(step_lines(walk, 0)) == (
         "Forward 1 of 2: v₁\n  rule      v₁ = log(x)\n  numbers   log(0)\n  result    −∞\n  anomaly   −∞ starts here"
     )

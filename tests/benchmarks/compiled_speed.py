@@ -17,7 +17,7 @@ from benchmarks.array_report import README_START, page, tables
 from benchmarks.array_training import MOST_EPOCHS, TRAININGS
 from benchmarks.array_workloads import ARRAY_PROGRAMS
 from benchmarks.engine_speed import with_progress, write
-from benchmarks.report import BUILDS, as_text, into_readme
+from benchmarks.report import BUILDS, into_readme, printed
 from benchmarks.rounds import ROOT
 from benchmarks.turns import Contest, Contests, Effort, Turns, measure, steps
 
@@ -82,9 +82,7 @@ def main(words: Sequence[str] | None = None) -> int:
     effort = Effort(chosen.rounds, {"gradient": chosen.turns, "training": TRAINING_TURNS, "tracing": TRACING_TURNS})
     is_complete = with_progress(steps(contests, effort), lambda advance: measure(contests, effort, advance))
     found = tables(contests)
-    print("\n\n".join(map(as_text, found)))
-    if not is_complete:
-        print("\nInterrupted: this is what was measured by then, and no file is written.", file=sys.stderr)
+    if not printed(found, is_complete):
         return 130
     if chosen.output:
         given = " ".join(sys.argv[1:] if words is None else words)

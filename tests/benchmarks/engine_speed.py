@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.engines import ENGINES
 from benchmarks.picture import picture
-from benchmarks.report import BUILDS, as_text, into_readme, page, tables
+from benchmarks.report import BUILDS, into_readme, page, printed, tables
 from benchmarks.rounds import ROOT, Advance, Effort, Measurement, Results, Task, measure, steps
 from benchmarks.workloads import PROGRAMS
 
@@ -70,9 +70,7 @@ def main(words: Sequence[str] | None = None) -> int:
     effort = QUICK if chosen.quick else Effort(chosen.rounds, HELD_OPERATIONS)
     is_complete = with_progress(steps(results, effort.rounds), lambda advance: measure(results, effort, advance))
     found = tables(compared, scale, results)
-    print("\n\n".join(map(as_text, found)))
-    if not is_complete:
-        print("\nInterrupted: this is what was measured by then, and no file is written.", file=sys.stderr)
+    if not printed(found, is_complete):
         return 130
     if chosen.output:
         given = " ".join(sys.argv[1:] if words is None else words)

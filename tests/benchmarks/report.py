@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -129,6 +130,14 @@ def ratio(number: float | None, unit: float | None) -> str:
         return UNKNOWN
     times = number / unit
     return f"{times:,.0f}" if times >= 100 else f"{times:.1f}" if times >= 10 else f"{times:.2f}"
+
+
+def printed(tables: Sequence[Table], is_complete: bool) -> bool:
+    """Print them; where it was interrupted, say so, and give False: then no file is written."""
+    print("\n\n".join(map(as_text, tables)))
+    if not is_complete:
+        print("\nInterrupted: this is what was measured by then, and no file is written.", file=sys.stderr)
+    return is_complete
 
 
 def as_text(table: Table) -> str:

@@ -18,7 +18,7 @@ from benchmarks.array_report import three_digits
 from benchmarks.array_workloads import ARRAY_PROGRAMS
 from benchmarks.engine_speed import with_progress, write
 from benchmarks.engines import ENGINES, Outcome
-from benchmarks.report import README_END, UNKNOWN, Table, as_markdown, as_text, facts, ratio
+from benchmarks.report import README_END, UNKNOWN, Table, as_markdown, facts, printed, ratio
 from benchmarks.rounds import ROOT, Advance, disagreement, environment_with
 from benchmarks.scale_picture import picture
 from benchmarks.turns import KEPT_MEMORY, LIMIT_SECONDS, Process, Turns, paired_ratio
@@ -267,9 +267,7 @@ def main(words: Sequence[str] | None = None) -> int:
     contests, effort = plan(chosen.quick), Effort(chosen.rounds, chosen.turns)
     is_complete = with_progress(steps(contests, effort), lambda advance: measure(contests, effort, advance))
     found = tables(contests)
-    print("\n\n".join(map(as_text, found)))
-    if not is_complete:
-        print("\nInterrupted: this is what was measured by then, and no file is written.", file=sys.stderr)
+    if not printed(found, is_complete):
         return 130
     if chosen.output:
         given = " ".join(sys.argv[1:] if words is None else words)

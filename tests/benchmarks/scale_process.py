@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.array_engines import ARRAY_ENGINES, ArrayEngine, Evaluate, Gradient
+from benchmarks.array_engines import ARRAY_ENGINES, ArrayEngine, Evaluate, jax_program
 from benchmarks.array_process import Answer, Turn, flat, median_of_calls, serve
 from benchmarks.array_workloads import ARRAY_PROGRAMS, ArrayWorkload
 
@@ -25,24 +25,15 @@ STEP_SAMPLES = 40_000
 
 def scalar_to_jax(workload: ArrayWorkload) -> Evaluate:
     """`to_jax` of the scalar program, compiled by XLA."""
-    jax: Any = importlib.import_module("jax")
     library: Any = importlib.import_module("autograd_mini")
-    jax.config.update("jax_enable_x64", True)
     compiled = library.compile_graph(
         lambda parameters, *numbers: workload.loss(library, parameters, *numbers),
         workload.parameters,
         *workload.samples[0],
         reduction=workload.reduction,
     )
-    function = jax.jit(jax.value_and_grad(compiled.to_jax()))
-    parameters = {name: jax.numpy.asarray(each) for name, each in workload.parameters.items()}
-    data = [jax.numpy.asarray(each) for each in workload.data]
-
-    def evaluate() -> tuple[Any, Gradient]:
-        result: tuple[Any, Gradient] = jax.block_until_ready(function(parameters, *data))
-        return result
-
-    return evaluate
+    on_jax = compiled.to_jax()
+    return jax_program(lambda jax, parameters, *data: on_jax(parameters, *data))(workload)
 
 
 TO_JAX = ArrayEngine("autograd-mini, to_jax", dict.fromkeys(ARRAY_PROGRAMS, scalar_to_jax))
