@@ -18,6 +18,8 @@ from autograd_mini.walkthrough import BackwardFrame, Frame, SeedFrame, View, Wal
 from autograd_mini.walkthrough.layers import LayerFrame
 from nn import MLP, mse_loss
 
+pytestmark = pytest.mark.one_build
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
