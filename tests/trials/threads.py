@@ -414,9 +414,6 @@ class _NoLock:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def _is_owned(self) -> bool:
-        return False
-
 
 def failures_without_lock(name: str) -> int:
     """How many of ten runs of a stress are wrong when the engine has no lock: this process may hang."""
