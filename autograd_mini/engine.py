@@ -7,11 +7,11 @@ ordinary Python in both builds, so that the builds differ in nothing but speed.
 import math
 import os
 import sys
-import threading
 from typing import Any, Final
 
 import numpy as np
 
+from autograd_mini.fair_lock import FairLock
 from autograd_mini.ops import FLOAT_ERRORS, TABLE, Op, evaluate
 
 try:
@@ -25,39 +25,6 @@ except ImportError:  # only the compiler needs to know it
 
 COMPILED = __file__.endswith((".so", ".pyd"))
 """Whether this module was compiled. The compiler is told that it is true, and leaves out the other branches."""
-
-
-class FairLock:
-    """A reentrant lock that goes to who waits for it before the thread that has just given it back.
-
-    A plain one goes to who asks first, and a thread that does nothing but walk graphs asks again before another has
-    woken up: that one would wait for seconds.
-    """
-
-    __slots__ = ("held", "turn")
-
-    def __init__(self) -> None:
-        self.turn = threading.RLock()
-        self.held = threading.RLock()
-
-    def __enter__(self) -> None:
-        """Raise RuntimeError where this thread holds it: the chains of a walk have no room for a second one."""
-        if self.held._is_owned():  # type: ignore[attr-defined]
-            raise RuntimeError(
-                "backward: a finalizer or signal handler walked a graph or used a gradient "
-                "while its thread was walking one"
-            )
-        try:
-            with self.turn:  # who comes later waits for the turn
-                self.held.acquire()
-        except BaseException:  # Ctrl-C, which may strike when it has just been acquired
-            if self.held._is_owned():  # type: ignore[attr-defined]
-                self.held.release()
-            raise
-
-    def __exit__(self, *exception: object) -> None:
-        self.held.release()
-
 
 lock = FairLock()
 """Held while a graph is walked or gradients are added up: threads may share leaves, and the chains of a walk."""
@@ -76,12 +43,12 @@ comes between that and what follows.
 def hold_lock() -> None:
     """Before a process is forked: the new one gets what a walk leaves behind, not what stands there meanwhile."""
     with lock.turn:
-        lock.held.acquire()
+        lock.acquire()
 
 
 def release_lock() -> None:
     """In the process that was forked."""
-    lock.held.release()
+    lock.release()
 
 
 def renew_lock() -> None:

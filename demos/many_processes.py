@@ -60,7 +60,7 @@ def main(words: list[str]) -> int:
 
 
 def start_all(processes: int, words: list[str]) -> int:
-    """Start them here; returns the first exit status that is not 0."""
+    """Start them here; returns 0 where all ended well, else the exit status of one that did not."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     started = [
@@ -79,7 +79,7 @@ def train(address: str, processes: int, number: int, epochs: int, folder: Path) 
         write_spirals(folder)
     try:
         join_process_group(address, processes, number)
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(str(error))
     X, y = (ArrayFiles(*(folder / f"{name}-{part}.npy" for part in range(N_FILES))) for name in ("X", "y"))
     model = MLP(2, [16, 16, 1], activation="tanh", seed=0)

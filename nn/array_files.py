@@ -17,8 +17,8 @@ class ArrayFiles:
 
     paths: files as `np.save` writes them, of one shape but for the number of rows. No pickle is ever loaded.
 
-    Raises ValueError that names the file for what is no array of numbers or has rows of another shape, OSError where
-    it cannot be read.
+    Raises TypeError for what is no path, ValueError that names the file for what is no array of numbers or has rows of
+    another shape, OSError where it cannot be read.
     """
 
     def __init__(self, *paths: str | os.PathLike[str]) -> None:
@@ -65,15 +65,20 @@ class ArrayFiles:
         """The places from 0, as an array, or as one number."""
         if isinstance(places, slice):
             return np.arange(*places.indices(len(self)))
-        wanted = np.asarray(None if isinstance(places, tuple) else places)
+        try:
+            wanted = np.asarray(None if isinstance(places, tuple) else places)
+        except ValueError:  # ragged lists
+            wanted = np.asarray(None)
         if wanted.dtype == bool and wanted.shape == self.shape[:1]:
             return np.flatnonzero(wanted)
-        if wanted.size and (wanted.dtype.kind not in "iu" or wanted.ndim > 1):
+        if wanted.ndim > 1 or (wanted.size and wanted.dtype.kind not in "iu"):
             raise IndexError(f"ArrayFiles: expected a slice, or places of rows, got {describe(places)}")
-        outside = wanted[(wanted < -len(self)) | (wanted >= len(self))]
+        n_rows = len(self)
+        outside = wanted[(wanted < -n_rows) | (wanted >= n_rows)]
         if outside.size:
-            raise IndexError(f"ArrayFiles: expected places below {len(self)}, as many rows there are, got {outside[0]}")
-        return np.where(wanted < 0, wanted + len(self), wanted).astype(np.int64)
+            raise IndexError(f"ArrayFiles: expected places from {-n_rows} to {n_rows - 1}, got {outside[0]}")
+        wanted = wanted.astype(np.int64)
+        return np.where(wanted < 0, wanted + n_rows, wanted)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """All of it, read into memory."""

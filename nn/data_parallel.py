@@ -60,6 +60,7 @@ class DataParallel:
             value, gradient = jax.value_and_grad(part)(*arguments)
             return jax.numpy.concatenate([gradient, value[None]])
 
+        self._traced.clear()
         self._value = self._summed(part, axes)
         self._value_and_grad = self._summed(part_and_gradient, axes)
 

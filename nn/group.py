@@ -57,8 +57,11 @@ class Group(AbstractContextManager["Group"]):
         return self.processes > 1
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self.leave(ENDED)
+        if kind is None:
+            return
+        self.leave(INTERRUPTED if issubclass(kind, (KeyboardInterrupt, InterruptedElsewhere)) else ENDED)
+        if kind is InterruptedElsewhere:  # before there was a training that it could end
+            raise KeyboardInterrupt from None
 
     def leave(self, word: str) -> None:
         """Tell the others that this process takes no further part."""
@@ -99,31 +102,32 @@ class Group(AbstractContextManager["Group"]):
     def _in_a_thread(self, compute: Callable[[], list[NDArray[Any]]]) -> list[NDArray[Any]]:
         """So that Ctrl-C is heard meanwhile, and news: JAX itself waits, perhaps for ever, for one that is gone."""
         found: list[list[NDArray[Any]] | Exception] = []
+        is_over = threading.Event()  # a thread whose join Ctrl-C interrupts is said to be over before it is
 
         def work() -> None:
             try:
                 found.append(compute())
             except Exception as error:
                 found.append(error)
+            finally:
+                is_over.set()
 
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
+        threading.Thread(target=work, daemon=True).start()
         try:
-            self._wait_for(thread)
+            self._wait_for(is_over)
         finally:
-            if thread.is_alive():
-                atexit.register(_end_with, thread)
+            if not is_over.is_set():
+                atexit.register(_end_with, is_over)
         if not found:
             raise RuntimeError("a result that does not come")
         if isinstance(found[0], Exception):
             raise found[0]
         return found[0]
 
-    def _wait_for(self, thread: threading.Thread) -> None:
+    def _wait_for(self, is_over: threading.Event) -> None:
         end = math.inf
-        while thread.is_alive() and time.monotonic() < end:
-            thread.join(_PAUSE)
-            if thread.is_alive() and self._line is not None and self._line.listen():
+        while time.monotonic() < end and not is_over.wait(_PAUSE):
+            if self._line is not None and self._line.listen():
                 end = min(end, time.monotonic() + _GRACE)
 
     def _gone(self, error: Exception) -> BaseException:
@@ -178,10 +182,9 @@ class Group(AbstractContextManager["Group"]):
         return self.computed(self._gather, together)[0]
 
 
-def _end_with(thread: threading.Thread) -> None:
+def _end_with(is_over: threading.Event) -> None:
     """End the process though JAX computes in a thread: what comes back to a Python that has ended ends in SIGABRT."""
-    thread.join(_LAST_WAIT)
-    if thread.is_alive():
+    if not is_over.wait(_LAST_WAIT):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)

@@ -156,10 +156,10 @@ def join_process_group(coordinator_address: str, num_processes: int, process_id:
     process_id = _check_number(where, process_id, num_processes)
     _check_timeout(where, timeout)
     jax = _jax(where)
-    end = time.monotonic() + timeout
     with ExitStack() as where_it_fails:
         if process_id == 0:
             where_it_fails.enter_context(_coordinator(where, host, port, num_processes))
+        end = time.monotonic() + timeout
         connection = where_it_fails.enter_context(_connected(where, host, port + 1, end))
         line = Line(connection, process_id, num_processes)
         _wait_for_all(where, line, num_processes, end)
@@ -218,7 +218,8 @@ def _jax(where: str) -> Any:
 def _coordinator(where: str, host: str, port: int, processes: int) -> Iterator[None]:
     """Run it. By the end of its standard input it hears that this process has ended, however it did."""
     words = [sys.executable, "-P", "-m", "nn.coordinator", host, str(port), str(processes)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # it finds what this process finds
+    found_here = [folder for folder in sys.path if isinstance(folder, str)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(found_here)}
     pipe = subprocess.PIPE
     # Of a session of its own: Ctrl-C in a terminal goes to all processes there.
     with subprocess.Popen(
@@ -258,7 +259,9 @@ def _connected(where: str, host: str, port: int, end: float) -> socket.socket:
 
 def _wait_for_all(where: str, line: Line, num_processes: int, end: float) -> None:
     """Before JAX is asked, which ends a process that waits in vain."""
-    while line.n_here < num_processes and not line.refusal and time.monotonic() < end:
+    is_late = False
+    while line.n_here < num_processes and not line.refusal and not is_late:
+        is_late = time.monotonic() > end
         line.listen(0.1)
     if line.refusal:
         raise ValueError(f"{where}: expected {line.refusal}")

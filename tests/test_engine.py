@@ -14,6 +14,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -217,6 +218,25 @@ def test_case_27_ctrl_c_at_any_moment_and_twice() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, handler)
     assert interrupts > 10
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs the signals of Unix")
+@no_collector_callbacks()
+def test_case_27_ctrl_c_at_any_moment_leaves_the_lock_to_others() -> None:
+    """Of a small graph: much of the time goes by when the lock is taken and given back."""
+    x = Value(2.0)
+    y = x * x
+    random_numbers = random.Random(0)
+    handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for _ in range(1000):
+            with suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, random_numbers.uniform(1e-6, 1e-4))
+                while True:
+                    y.backward()
+            assert not engine.lock._is_owned()
+    finally:
+        signal.signal(signal.SIGALRM, handler)
 
 
 def test_a_finalizer_or_signal_handler_that_walks_a_graph_meanwhile_is_refused() -> None:

@@ -32,7 +32,8 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
     "autograd_mini": {
         "ops": set(),
         "source_code": set(),
-        "engine": {"ops"},
+        "fair_lock": set(),
+        "engine": {"ops", "fair_lock"},
         "graph": {"ops", "engine"},
         "copies": {"ops", "engine", "graph"},
         "value": BELOW_VALUE,

@@ -164,7 +164,7 @@ def test_array_files_are_one_array(tmp_path: Path) -> None:
     assert (len(files), files.shape, files.ndim, files.dtype.name) == (23, (23, 2), 2, "float64")
     for places in (slice(None), slice(3, 20, 4), slice(20, 2, -3), np.array([22, 0, 8, 8, 7, -0]), 8, -1):
         assert (files[places] == X[places]).all()
-    for wanted in ([3, -23, -1], X[:, 0] > 0, [], np.array(5)):
+    for wanted in ([3, -23, -1], np.array([9, -1], np.int8), X[:, 0] > 0, [], np.array(5)):
         np.testing.assert_array_equal(
             files[wanted], X[wanted if len(np.shape(wanted)) == 0 or len(wanted) else slice(0)]
         )
@@ -176,12 +176,14 @@ def test_array_files_are_one_array(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("places", "text"),
     [
-        (23, "expected places below 23, as many rows there are, got 23"),
-        ([0, -24], "expected places below 23, as many rows there are, got -24"),
+        (23, "expected places from -23 to 22, got 23"),
+        ([0, -24], "expected places from -23 to 22, got -24"),
         ((1, 0), "expected a slice, or places of rows, got tuple (1, 0)"),
         ((slice(None), 0), "expected a slice, or places of rows, got tuple (slice(None, None, None), 0)"),
         ([True, False], "expected a slice, or places of rows, got list [True, False]"),
         (1.0, "expected a slice, or places of rows, got float 1.0"),
+        ([1, [2]], "expected a slice, or places of rows, got list [1, [2]]"),
+        ([[]], "expected a slice, or places of rows, got list [[]]"),
         ([[1]], "expected a slice, or places of rows, got list [[1]]"),
         (None, "expected a slice, or places of rows, got NoneType None"),
     ],

@@ -19,11 +19,13 @@ from group_member import EPOCHS, LAST, X, Y
 from support import free_port, run_in_threads
 from trials.groups import ENVIRONMENT, kill_members, started, told
 
-from nn import ProcessGroupError, fit, join_process_group, load_checkpoint
+from nn import MLP, ProcessGroupError, fit, join_process_group, load_checkpoint
 from nn.coordinator import Lines
-from nn.process_group import Line
+from nn.process_group import InterruptedElsewhere, Line
 
 jax: Any = pytest.importorskip("jax")
+from nn.group import Group  # noqa: E402  # which is built on JAX
+
 pytestmark = pytest.mark.one_build
 
 SAME = 1e-9
@@ -152,7 +154,9 @@ def test_a_process_that_fails_ends_the_others_and_the_group(tmp_path: Path) -> N
 
 
 def test_ctrl_c_in_one_process_is_ctrl_c_in_all(tmp_path: Path) -> None:
-    (_, said, _), (_, other, _) = run_group("one is interrupted", tmp_path)
+    (status, said, errors), (other_status, other, other_errors) = run_group("one is interrupted", tmp_path)
+    assert (errors, other_errors) == ("", "")
+    assert {status, other_status} <= {0, 1}
     assert [each[0]["story"] for each in (said, other)] == ["Ctrl-C in process 1", "Ctrl-C"]
     epochs = [len(each[0]["losses"]) for each in (said, other)]
     assert LAST <= min(epochs) <= max(epochs) <= min(epochs) + 1
@@ -165,8 +169,19 @@ def test_ctrl_c_in_one_process_is_ctrl_c_in_all(tmp_path: Path) -> None:
 
 def test_ctrl_c_is_heard_of_by_who_is_late(tmp_path: Path) -> None:
     """It was in a callback, and the other process has ended since."""
-    (_, said, _), (_, other, _) = run_group("one is interrupted in a callback", tmp_path)
+    (status, said, errors), (other_status, other, _) = run_group("one is interrupted in a callback", tmp_path)
+    assert (errors, other_status) == ("", 0)
+    assert status in (0, 1)
     assert [each[0]["story"] for each in (said, other)] == ["Ctrl-C in process 1", "Ctrl-C"]
+
+
+def test_ctrl_c_in_another_before_there_is_a_training_is_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_first(group: Group, text: str) -> str:
+        raise InterruptedElsewhere(1)
+
+    monkeypatch.setattr(Group, "of_first", of_first)
+    with pytest.raises(KeyboardInterrupt):
+        fit(MLP(3, [1]), X, Y, engine="jax", devices=1)
 
 
 def test_a_group_that_jax_alone_has_made(tmp_path: Path, several: list[Any]) -> None:
