@@ -24,8 +24,6 @@ from benchmarks.rounds import Task, disagreement
 from benchmarks.rounds import reference_outcome as scalar_outcome
 from benchmarks.turns import Contest, Contests, Effort, Turns, Worker, eager_outcome, measure, paired_ratio, steps
 
-pytestmark = pytest.mark.one_build
-
 TESTS = Path(__file__).parent
 SIZES = {name: program.quick_size for name, program in ARRAY_PROGRAMS.items()} | {"digits": 2, "wide": 1, "chain": 301}
 MOONS = Contest("gradient", "two-moons", 4)

@@ -21,8 +21,6 @@ from benchmarks.workloads import PROGRAMS, Functions, Workload, chain, tanh_netw
 import autograd_mini
 from autograd_mini import Value, topological_order
 
-pytestmark = pytest.mark.one_build
-
 TESTS = Path(__file__).parent
 MOONS, CHAIN, LONG_CHAIN = Task("two-moons", 3), Task("chain", 300), Task("chain", 3_000)
 

@@ -24,7 +24,6 @@ from nn.worked_example import network_output
 
 pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'autograd-mini[plot]'")
 pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'autograd-mini[sklearn]'")
-pytestmark = pytest.mark.one_build
 
 DEMOS = Path(__file__).parent.parent / "demos"
 NAMES = "linear_regression", "matrix_calculus", "moons", "breast_cancer", "digits"

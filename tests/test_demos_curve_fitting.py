@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'autograd-mini[plot]'")
-pytestmark = pytest.mark.one_build
 
 DEMOS = Path(__file__).parent.parent / "demos"
 PNG = b"\x89PNG\r\n"

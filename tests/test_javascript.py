@@ -18,8 +18,6 @@ from browser import READ_NUMBERS, WRITE_NUMBERS, find_chromium, from_javascript,
 from autograd_mini.ops import TABLE, Op, arithmetic, evaluate
 from autograd_mini.source_code import javascript, javascript_row
 
-pytestmark = pytest.mark.one_build
-
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

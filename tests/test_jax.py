@@ -328,7 +328,7 @@ def test_structures_are_pytrees() -> None:
         (
             ([10**400, 1.0], [1.0, 2.0]),
             TypeError,
-            "compiled: expected numbers of shape (2,) or (2, batch) as w, got list [1000000000000000…",
+            f"compiled: expected numbers of shape (2,) or (2, batch) as w, got list [1{'0' * 37}…",
         ),
         ((np.ones((2, 3)), np.ones((2, 4))), ValueError, "compiled: expected a batch of 3 in x, got 4"),
         ((np.ones((2, 0)), [1.0, 2.0]), ValueError, "compiled: expected at least one sample in w, got none"),
@@ -341,7 +341,7 @@ def test_a_wrong_argument_is_named_as_by_the_graph(arguments: Any, error: type[E
             continue  # JAX itself refuses texts, and integers beyond 64 bits
         with pytest.raises(error) as raised:
             function(*arguments)
-        assert str(raised.value).startswith(text.rstrip("…"))
+        assert str(raised.value) == text
 
 
 def test_double_precision_has_to_be_on() -> None:

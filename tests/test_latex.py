@@ -15,8 +15,6 @@ from autograd_mini.walkthrough.latex_names import function_piece, name_piece, nu
 from nn import MLP, mse_loss
 from nn.worked_example import network_output
 
-pytestmark = pytest.mark.one_build
-
 HOSTILE = [
     "<script>alert(1)</script>",
     "<B>x</B>",

@@ -38,7 +38,7 @@ Array = NDArray[Any]
 
 ROOT = Path(__file__).parent.parent
 BOTH = pytest.mark.parametrize("kind", [MLPRegressor, MLPClassifier])
-pytestmark = [pytest.mark.one_build, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def some_data(kind: Any, n_samples: int = 40) -> tuple[Array, Array]:

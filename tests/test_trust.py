@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from trials import report, soak
 
-pytestmark = pytest.mark.one_build
-
 TESTS = Path(__file__).parent
 
 PROMISES = dict(re.findall(r"^\| (\d+) \| (.+) \|$", report.PAGE.read_text(), re.MULTILINE))
