@@ -26,7 +26,11 @@ except ImportError:  # only the compiler needs to know it
 COMPILED = __file__.endswith((".so", ".pyd"))
 """Whether this module was compiled. The compiler is told that it is true, and leaves out the other branches."""
 
-lock = FairLock()
+REENTERED: Final = (
+    "backward: a finalizer or signal handler walked a graph or used a gradient while its thread was walking one"
+)
+
+lock = FairLock(REENTERED)
 """Held while a graph is walked or gradients are added up: threads may share leaves, and the chains of a walk."""
 
 
@@ -54,7 +58,7 @@ def release_lock() -> None:
 def renew_lock() -> None:
     """In the new process: it has but one thread, and a lock of its own."""
     global lock
-    lock = FairLock()
+    lock = FairLock(REENTERED)
 
 
 if hasattr(os, "register_at_fork"):

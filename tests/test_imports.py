@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, dict[str, set[str]]] = {
         **dict.fromkeys(PICTURES, ENGINE | HELPERS | {"anomaly", "groups", "paths"} | PAPER),
         **dict.fromkeys(READERS, ENGINE | HELPERS),
         "anomaly": ENGINE | HELPERS | {"functional"},
-        "compiled": ENGINE | HELPERS | {"source_code", "anomaly", "installation"},
+        "compiled": ENGINE | HELPERS | {"fair_lock", "source_code", "anomaly", "installation"},
         "walkthrough": ENGINE | PARTS | {"anomaly", "sketch", "whole_files"},
         "cli": LIBRARY,
         "__init__": LIBRARY,

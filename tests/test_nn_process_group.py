@@ -172,6 +172,8 @@ def test_ctrl_c_is_heard_of_by_who_is_late(tmp_path: Path) -> None:
     (status, said, errors), (other_status, other, _) = run_group("one is interrupted in a callback", tmp_path)
     assert (errors, other_status) == ("", 0)
     assert status in (0, 1)
+    assert said[0]["parameters"] == other[0]["parameters"]
+    assert len(said[0]["losses"]) == LAST
     assert [each[0]["story"] for each in (said, other)] == ["Ctrl-C in process 1", "Ctrl-C"]
 
 

@@ -4,7 +4,6 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from autograd_mini.compiled import numpy_runtime
 from autograd_mini.compiled.formulas import FUNCTIONS
 from autograd_mini.compiled.numpy_source import Source, numpy_source
 from autograd_mini.compiled.program import Program
-from autograd_mini.compiled.turns import refuse_reentry
+from autograd_mini.compiled.turns import lock_of_buffers
 from autograd_mini.ops import NUMPY
 
 Array = NDArray[Any]
@@ -47,7 +46,7 @@ class NumpyExecutor:
         self.has_batched_output = program.has_batch_axis(program.outputs[0][0])
         self.constants = np.array(program.constants, dtype)
         self._workspaces: OrderedDict[int, _Workspace] = OrderedDict()
-        self._lock = RLock()
+        self._lock = lock_of_buffers()
         self._quietly = _quiet_caller()
 
     def value(self, arrays: Sequence[Array], batch: int | None) -> Array:
@@ -56,28 +55,24 @@ class NumpyExecutor:
 
     def sum(self, arrays: Sequence[Array], batch: int | None) -> float:
         """The first output, added up over the samples."""
-        refuse_reentry(self._lock)
         with self._lock:
             total: float = self._quietly(self._sum, arrays, batch or 1)
             return total
 
     def values(self, arrays: Sequence[Array], batch: int | None) -> list[Array]:
         """Every output, of every sample."""
-        refuse_reentry(self._lock)
         with self._lock:
             outputs: list[Array] = self._quietly(self._values, arrays, batch or 1)
             return outputs
 
     def value_and_grad(self, arrays: Sequence[Array], batch: int | None, seed: float) -> tuple[Array, list[Array]]:
         """The first output of every sample, and the derivatives of seed times their sum by the wanted groups."""
-        refuse_reentry(self._lock)
         with self._lock:
             workspace, gradients = self._quietly(self._differentiated, arrays, batch or 1, seed)
             return workspace.output(0, arrays).copy(), gradients
 
     def sum_and_grad(self, arrays: Sequence[Array], batch: int | None, seed: float) -> tuple[float, list[Array]]:
         """The same with the sum of the output over the samples."""
-        refuse_reentry(self._lock)
         with self._lock:
             found: tuple[float, list[Array]] = self._quietly(self._sum_and_grad, arrays, batch or 1, seed)
             return found

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from itertools import accumulate, chain, pairwise
-from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from autograd_mini.compiled import tape_loops
 from autograd_mini.compiled.scalars import Kind, Scalars
-from autograd_mini.compiled.turns import refuse_reentry
+from autograd_mini.compiled.turns import lock_of_buffers
 from autograd_mini.ops import TABLE, Op
 
 Array = NDArray[Any]
@@ -64,7 +63,7 @@ class Tape:
         constants = np.array(scalars.constants, np.float64)
         self._values = np.concatenate([np.zeros(self._n_leaves), constants, np.zeros(len(scalars.kinds))])
         self._adjoints = np.zeros(len(self._values))
-        self._lock = RLock()
+        self._lock = lock_of_buffers()
 
     def value(self, arrays: Sequence[Array], batch: int | None) -> Array:
         """The first output, of shape (B,), or (1,) where nothing is batched."""
@@ -103,7 +102,6 @@ class Tape:
                 samples[:, columns] = array.T
         results, by_sample = np.empty((len(samples), len(outputs))), np.empty(samples.shape)
         sums = np.zeros(self._n_leaves)
-        refuse_reentry(self._lock)
         with self._lock:
             for array, leaves, columns in groups:
                 if columns is None:
